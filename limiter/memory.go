@@ -1,0 +1,128 @@
+package limiter
+
+import (
+	"sort"
+	"time"
+)
+
+// Stamp is a point in time in microseconds since 1970, on the one clock that decides.
+type Stamp int64
+
+// StampOf returns t as a Stamp, rounded down.
+func StampOf(t time.Time) Stamp { return Stamp(t.UnixMicro()) }
+
+// Time returns the stamp as a time in UTC.
+func (s Stamp) Time() time.Time { return time.UnixMicro(int64(s)).UTC() }
+
+func (s Stamp) plus(d time.Duration) Stamp { return s + Stamp(d.Microseconds()) }
+
+// Admissions is the list of admission times of one key or workspace, oldest first: the state that all windows of a limit share.
+// The zero value is empty. It is not safe for concurrent use.
+type Admissions struct {
+	stamps []Stamp
+}
+
+// Idle reports whether nothing was admitted within the longest window of limit before now, so that the list may be forgotten.
+func (a *Admissions) Idle(now Stamp, limit Limit) bool {
+	return len(a.stamps) == 0 || a.stamps[len(a.stamps)-1] <= now.plus(-longest(limit))
+}
+
+// Quota is one list of admissions with the limit that rules it.
+type Quota struct {
+	Admissions *Admissions
+	Limit      Limit
+}
+
+// Grant is the answer to [Take].
+type Grant struct {
+	// Granted is how many of the permits asked for were given, the first ones.
+	Granted int
+	// Quota is the index of the quota that the following fields speak of, that of the window closest to its end; -1 when no limit applies.
+	// Closest is the window with the fewest permits left, and of several the one that frees the next permit last.
+	Quota  int
+	Window Window
+	// Remaining permits of Window after this grant.
+	Remaining int
+	// Reset is when Remaining next grows: whoever was refused now and asks then is admitted, if nobody was faster. For a window of 0 permits it is one length from now.
+	Reset Stamp
+}
+
+// Take asks all windows of all quotas for n permits at now and takes as many as all of them have, from all of them. A refusal changes nothing.
+// A clock that steps back admits nothing early: a stamp is never older than its predecessor. If it steps back by more than the longest window, what was admitted counts as admitted now.
+func Take(now Stamp, n int, quotas ...Quota) Grant {
+	grant := Grant{Granted: n, Quota: -1}
+	for _, q := range quotas {
+		q.Admissions.forgetFuture(now, q.Limit)
+		for _, w := range q.Limit.Windows() {
+			live, _ := q.Admissions.live(now, w)
+			grant.Granted = min(grant.Granted, w.Permits-live)
+		}
+	}
+	for i, q := range quotas {
+		for _, w := range q.Limit.Windows() {
+			live, oldest := q.Admissions.live(now, w)
+			left := w.Permits - live - grant.Granted
+			reset := oldest.plus(w.Length)
+			if grant.Quota < 0 || left < grant.Remaining || (left == grant.Remaining && reset > grant.Reset) {
+				grant.Quota, grant.Window, grant.Remaining, grant.Reset = i, w, left, reset
+			}
+		}
+	}
+	if grant.Granted > 0 {
+		for _, q := range quotas {
+			q.Admissions.add(now, grant.Granted, q.Limit)
+		}
+	}
+	return grant
+}
+
+// live counts the admissions that window w still holds, at most its permits, and returns the oldest of them, or what the next one's stamp would be.
+func (a *Admissions) live(now Stamp, w Window) (int, Stamp) {
+	if len(a.stamps) == 0 || w.Permits == 0 {
+		return 0, now
+	}
+	cut := now.plus(-w.Length)
+	recent := a.stamps[max(0, len(a.stamps)-w.Permits):]
+	first := sort.Search(len(recent), func(i int) bool { return recent[i] > cut })
+	if first == len(recent) {
+		return 0, now
+	}
+	return len(recent) - first, recent[first]
+}
+
+func (a *Admissions) add(now Stamp, n int, limit Limit) {
+	if limit.count == 0 {
+		return
+	}
+	if len(a.stamps) > 0 {
+		now = max(now, a.stamps[len(a.stamps)-1])
+	}
+	cut := now.plus(-longest(limit))
+	dead := sort.Search(len(a.stamps), func(i int) bool { return a.stamps[i] > cut })
+	if dead == len(a.stamps) {
+		a.stamps = a.stamps[:0]
+	} else {
+		a.stamps = a.stamps[dead:]
+	}
+	for range n {
+		a.stamps = append(a.stamps, now)
+	}
+}
+
+// forgetFuture turns stamps that lie more than the longest window ahead into now: the clock was put back, and nobody shall wait until it has caught up.
+func (a *Admissions) forgetFuture(now Stamp, limit Limit) {
+	if len(a.stamps) == 0 || limit.count == 0 || a.stamps[len(a.stamps)-1] <= now.plus(longest(limit)) {
+		return
+	}
+	for i := range a.stamps {
+		a.stamps[i] = min(a.stamps[i], now)
+	}
+}
+
+func longest(limit Limit) time.Duration {
+	var d time.Duration
+	for _, w := range limit.Windows() {
+		d = max(d, w.Length)
+	}
+	return d
+}

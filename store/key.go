@@ -1,0 +1,132 @@
+package store
+
+import (
+	"fmt"
+	"time"
+	"unicode"
+	"unicode/utf8"
+
+	"tpgate/limiter"
+)
+
+// Key is one API key. Times are UTC with millisecond precision; the zero time means never (or none).
+type Key struct {
+	ID        string // random, stays through rotation, 1–64 of [A-Za-z0-9_-]
+	Workspace string
+	Name      string
+	Hint      string // "tp_" + 4 characters + "…"
+	Digest    Digest
+	// Previous is the digest before the last rotation; it is valid until PreviousUntil, exclusively.
+	Previous      Digest
+	PreviousUntil time.Time
+	ExpiresAt     time.Time     // the first instant at which the key is expired
+	Limit         limiter.Limit // the key's own; not set: the service's default
+	Disabled      bool
+	CreatedAt     time.Time
+	LastUsedAt    time.Time // at most 60 s behind
+	Version       int64     // 1 at creation, +1 with every change
+}
+
+// Workspace is what is set for all keys of a workspace together.
+type Workspace struct {
+	ID        string
+	Limit     limiter.Limit // shared by all keys; not set: the service's default
+	Suspended bool
+	Keys      int   // number of keys
+	Version   int64 // +1 with every change
+}
+
+// Status is what a list of keys shows.
+type Status string
+
+// The statuses of a key, as lists show them.
+const (
+	StatusActive   Status = "active"
+	StatusExpired  Status = "expired"
+	StatusDisabled Status = "disabled"
+)
+
+// StatusAt returns the key's status at now. A disabled key is "disabled" even after it expired, as a check says it too.
+func (k *Key) StatusAt(now time.Time) Status {
+	switch {
+	case k.Disabled:
+		return StatusDisabled
+	case !k.ExpiresAt.IsZero() && !now.Before(k.ExpiresAt):
+		return StatusExpired
+	default:
+		return StatusActive
+	}
+}
+
+// Verdict is what a check comes to. The zero Verdict denies.
+type Verdict uint8
+
+// The verdicts of a store, in their order of precedence after Unavailable and Allowed.
+const (
+	Unavailable Verdict = iota // nothing could be proven
+	Allowed
+	Unknown // no such key: never made, or deleted, or rotated away
+	Disabled
+	Expired
+	Suspended
+	Limited
+)
+
+// Decision is the outcome of one check.
+type Decision struct {
+	Verdict   Verdict
+	Workspace string // of the key, whenever the key was found
+	KeyID     string
+	Standing  Standing // with Allowed and Limited; zero when no limit applies
+	Err       error    // with Unavailable: why, for the log
+}
+
+// Standing is how a quota stands after a decision, told of the window that is closest to its end.
+type Standing struct {
+	Scope     Scope
+	Window    limiter.Window
+	Remaining int           // permits left
+	Reset     time.Time     // when Remaining next grows
+	Wait      time.Duration // from the decision to Reset, on the clock that decided; more than 0
+}
+
+// Scope says whose quota it is. The zero Scope: no limit applies.
+type Scope uint8
+
+// The scopes of a quota.
+const (
+	ScopeNone Scope = iota
+	ScopeKey
+	ScopeWorkspace
+)
+
+// ValidID reports whether s can be the id of a workspace or a key: 1–64 of [A-Za-z0-9_-].
+func ValidID(s string) bool {
+	if len(s) < 1 || len(s) > 64 {
+		return false
+	}
+	for i := range len(s) {
+		if !alphanumeric(s[i]) && s[i] != '_' && s[i] != '-' {
+			return false
+		}
+	}
+	return true
+}
+
+// CheckName returns an error that says what is wrong with a key's name, nil for a good one: 1–255 characters of UTF-8 without control characters.
+func CheckName(name string) error {
+	switch n := utf8.RuneCountInString(name); {
+	case n == 0:
+		return fmt.Errorf("the name is empty")
+	case !utf8.ValidString(name):
+		return fmt.Errorf("the name is not UTF-8")
+	case n > 255:
+		return fmt.Errorf("the name has %d characters: at most 255 are allowed", n)
+	}
+	for _, r := range name {
+		if unicode.IsControl(r) {
+			return fmt.Errorf("the name contains a control character (%U)", r)
+		}
+	}
+	return nil
+}

@@ -1,0 +1,79 @@
+package store
+
+import (
+	"crypto/rand"
+	"crypto/sha256"
+	"fmt"
+)
+
+// Digest is SHA-256 over a whole key: all that is ever kept of its secret. A fast hash is right because the secret has 285 random bits; nobody can guess towards it.
+type Digest [sha256.Size]byte
+
+// secretLength is the number of random characters after the prefix: 48 × log2(62) = 285 bits.
+const secretLength = 48
+
+const alphabet = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789"
+
+// Tokens makes and reads the keys that begin with one prefix. Use [NewTokens].
+type Tokens struct {
+	prefix string
+}
+
+// NewTokens returns the format with this prefix: 1–16 of [A-Za-z0-9_-], such as "tp_".
+func NewTokens(prefix string) (Tokens, error) {
+	if !ValidID(prefix) || len(prefix) > 16 {
+		return Tokens{}, fmt.Errorf("the key prefix %q is not 1–16 of A–Z, a–z, 0–9, _ and -: use one such as tp_", prefix)
+	}
+	return Tokens{prefix: prefix}, nil
+}
+
+// New returns a new secret key: the prefix and 48 characters of [A-Za-z0-9] from crypto/rand.
+func (t Tokens) New() string { return t.prefix + random(secretLength) }
+
+// NewID returns a new random id for a key: 22 characters of [A-Za-z0-9], 130 bits.
+func NewID() string { return random(22) }
+
+// Digest returns the digest of a presented credential, and false if it cannot be a key: wrong prefix, length or alphabet. It keeps no reference to credential and does not allocate.
+func (t Tokens) Digest(credential []byte) (Digest, bool) {
+	if !t.wellFormed(credential) {
+		return Digest{}, false
+	}
+	return sha256.Sum256(credential), true
+}
+
+// DigestOf returns the digest of a key that this process has made.
+func (t Tokens) DigestOf(secret string) Digest { return sha256.Sum256([]byte(secret)) }
+
+// Hint returns what lists show of a key: the prefix, four characters and "…". The four are 24 of 285 bits.
+func (t Tokens) Hint(secret string) string { return secret[:len(t.prefix)+4] + "…" }
+
+func (t Tokens) wellFormed(credential []byte) bool {
+	if len(credential) != len(t.prefix)+secretLength || string(credential[:len(t.prefix)]) != t.prefix {
+		return false
+	}
+	for _, c := range credential[len(t.prefix):] {
+		if !alphanumeric(c) {
+			return false
+		}
+	}
+	return true
+}
+
+func alphanumeric(c byte) bool {
+	return c >= '0' && c <= '9' || c >= 'A' && c <= 'Z' || c >= 'a' && c <= 'z'
+}
+
+// random returns n characters of the alphabet, uniformly: bytes of 248 and more are thrown away, as 248 is the largest multiple of 62.
+func random(n int) string {
+	out := make([]byte, 0, n)
+	buf := make([]byte, n)
+	for len(out) < n {
+		_, _ = rand.Read(buf) // never returns an error: it ends the program instead (crypto/rand)
+		for _, b := range buf {
+			if b < 248 && len(out) < n {
+				out = append(out, alphabet[b%62])
+			}
+		}
+	}
+	return string(out)
+}
