@@ -1,33 +1,172 @@
-// Package authz is the data plane.
+// Package authz is the data plane: it answers a proxy's question "may this request pass?".
+//
+// The path of a check: http.go receives it (no routes: every request is one check), credential.go reads the one Authorization header, a [store.Verifier] decides,
+// verdict.go has the table of what each verdict means, answer.go writes it. Nothing but the credential influences a verdict, and only writer.grant writes a 200.
 package authz
 
 import (
+	"bytes"
 	"context"
+	"errors"
+	"fmt"
 	"log/slog"
 	"net"
+	"runtime/debug"
+	"sync/atomic"
 	"time"
+
+	"github.com/valyala/fasthttp"
 
 	"tpgate/store"
 )
 
-// Config says how checks are decided and answered.
+// Limits of the data listener.
+const (
+	// readTimeout bounds a request's headers; a client that sends one byte at a time is cut off then.
+	readTimeout = 2 * time.Second
+	// writeTimeout bounds sending an answer of at most a kilobyte.
+	writeTimeout = 2 * time.Second
+	// idleTimeout is longer than nginx keeps upstream connections (60 s), or the two would close and use a connection at the same moment.
+	idleTimeout = 75 * time.Second
+	// maxHeaderSize admits what any of the proxies passes on; more is 431. It is the read buffer of a connection while a request is under way.
+	maxHeaderSize = 64 << 10
+)
+
+// Config says how checks are decided and answered. All fields are needed.
 type Config struct {
 	Verifier        store.Verifier
 	Tokens          store.Tokens
-	WorkspaceHeader string        // name of the injected header
+	WorkspaceHeader string        // name of the injected header, an RFC 9110 token
 	Timeout         time.Duration // the longest a check waits for the store
 	Metrics         *Metrics
 	Logger          *slog.Logger
 }
 
-// Server answers forward-auth checks over HTTP. Use [NewServer].
-type Server struct{}
+// Server answers forward-auth checks over HTTP/1.1. Use [NewServer].
+type Server struct {
+	config   Config
+	writer   *writer
+	http     *fasthttp.Server
+	draining atomic.Bool
+	faults   sampler
+}
 
-// NewServer returns a server that is ready to Serve.
-func NewServer(config Config) *Server { panic("not yet") }
+// NewServer returns a server that is ready to Serve. It returns an error if the workspace header's name is no header name.
+func NewServer(config Config) (*Server, error) {
+	name, err := headerName(config.WorkspaceHeader)
+	if err != nil {
+		return nil, err
+	}
+	s := &Server{config: config, writer: newWriter(name)}
+	s.http = &fasthttp.Server{
+		Handler:        s.check,
+		HeaderReceived: skipBody,
+		ErrorHandler:   malformed,
+		ReadTimeout:    readTimeout, WriteTimeout: writeTimeout, IdleTimeout: idleTimeout,
+		ReadBufferSize:               maxHeaderSize,
+		MaxRequestBodySize:           1, // no body is ever read; this is the second lock
+		Concurrency:                  maxConnections(),
+		CloseOnShutdown:              true,
+		TCPKeepalive:                 true,
+		DisablePreParseMultipartForm: true,
+		SecureErrorLogMessage:        true,
+		NoDefaultServerHeader:        true, NoDefaultDate: true, NoDefaultContentType: true,
+		LazyRequestTime: true,
+		Logger:          quiet{},
+	}
+	return s, nil
+}
 
 // Serve answers checks on ln until Shutdown; it returns nil after Shutdown and otherwise why it could not go on.
-func (s *Server) Serve(ln net.Listener) error { panic("not yet") }
+func (s *Server) Serve(ln net.Listener) error { return s.http.Serve(tolerantListener{ln}) }
+
+// Drain makes every answer from now on close its connection, so that proxies move to another instance while this one still serves.
+func (s *Server) Drain() { s.draining.Store(true) }
 
 // Shutdown stops accepting, lets checks under way finish, and returns when all connections are closed or ctx ends.
-func (s *Server) Shutdown(ctx context.Context) error { panic("not yet") }
+func (s *Server) Shutdown(ctx context.Context) error { return s.http.ShutdownWithContext(ctx) }
+
+// check answers one request. Its path and method mean nothing, except that a path beginning with /nginx asks for the body in a header too.
+func (s *Server) check(ctx *fasthttp.RequestCtx) {
+	ctx.Response.SetStatusCode(fasthttp.StatusServiceUnavailable)
+	repeatBody := bytes.HasPrefix(ctx.RequestURI(), []byte("/nginx"))
+	start := time.Now()
+	s.config.Metrics.begin()
+	outcome := unavailable
+	defer func() {
+		if fault := recover(); fault != nil {
+			outcome = unavailable
+			ctx.Response.Reset()
+			s.writer.deny(&ctx.Response, unavailable, nil, repeatBody)
+			s.config.Logger.Error("check panicked", "panic", fault, "stack", string(debug.Stack()))
+		}
+		s.config.Metrics.end(outcome, time.Since(start))
+	}()
+
+	var decision store.Decision
+	outcome = s.decide(&ctx.Request.Header, start, &decision)
+	if outcome != allowed || !s.writer.grant(&ctx.Response, &decision) {
+		if outcome == allowed {
+			outcome = unavailable
+		}
+		s.writer.deny(&ctx.Response, outcome, &decision.Standing, repeatBody)
+	}
+	if s.draining.Load() {
+		ctx.SetConnectionClose()
+	}
+}
+
+// decide turns the request's credential into a verdict. Only the digest leaves it: fasthttp uses the header's memory again for the next request.
+func (s *Server) decide(h *fasthttp.RequestHeader, start time.Time, decision *store.Decision) verdict {
+	key, found := parseAuthorization(h.PeekAll(fasthttp.HeaderAuthorization))
+	if found == bearerMissing {
+		return missing
+	}
+	digest, ok := s.config.Tokens.Digest(key)
+	if found == bearerInvalid || !ok {
+		return invalid
+	}
+	*decision = s.config.Verifier.Verify(digest, start.Add(s.config.Timeout))
+	if decision.Err != nil && s.faults.due(start) {
+		s.config.Logger.Error("check not decided", "error", decision.Err)
+	}
+	return verdictOf(decision.Verdict)
+}
+
+// skipBody makes the server answer at once whatever body a request announces, and close the connection if there was one to come: a proxy that forgets to take
+// Content-Length from its subrequest must not make every upload wait for the read timeout. −2 is "no body", the usual case, and keeps the connection.
+func skipBody(h *fasthttp.RequestHeader) fasthttp.RequestConfig {
+	h.Del(fasthttp.HeaderExpect)
+	if n := h.ContentLength(); n > 0 || n == -1 {
+		h.SetContentLength(0)
+		h.SetConnectionClose()
+	}
+	return fasthttp.RequestConfig{}
+}
+
+// malformed answers what is not HTTP, or too large: an empty body, and the connection closes.
+func malformed(ctx *fasthttp.RequestCtx, err error) {
+	ctx.Response.Reset()
+	status := fasthttp.StatusBadRequest
+	if _, ok := errors.AsType[*fasthttp.ErrSmallBuffer](err); ok {
+		status = fasthttp.StatusRequestHeaderFieldsTooLarge
+	} else if timeout, ok := errors.AsType[net.Error](err); ok && timeout.Timeout() {
+		status = fasthttp.StatusRequestTimeout
+	}
+	ctx.Response.SetStatusCode(status)
+	ctx.Response.Header.SetCanonical(headerCacheControl, noStore)
+	ctx.SetConnectionClose()
+}
+
+func headerName(name string) (string, error) {
+	if len(name) == 0 || len(name) > 64 {
+		return "", fmt.Errorf("the workspace header %q has %d characters: 1 to 64 are possible", name, len(name))
+	}
+	for i := range len(name) {
+		c := name[i]
+		if !(c >= '0' && c <= '9' || c >= 'A' && c <= 'Z' || c >= 'a' && c <= 'z' || c == '-') {
+			return "", fmt.Errorf("the workspace header %q contains %q: letters, digits and - are possible (proxies drop or alias others)", name, c)
+		}
+	}
+	return name, nil
+}
