@@ -94,10 +94,10 @@ func (a *Admissions) add(now Stamp, n int, limit Limit) {
 	if limit.count == 0 {
 		return
 	}
+	cut := now.plus(-longest(limit))
 	if len(a.stamps) > 0 {
 		now = max(now, a.stamps[len(a.stamps)-1])
 	}
-	cut := now.plus(-longest(limit))
 	dead := sort.Search(len(a.stamps), func(i int) bool { return a.stamps[i] > cut })
 	if dead == len(a.stamps) {
 		a.stamps = a.stamps[:0]

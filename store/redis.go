@@ -2,32 +2,109 @@ package store
 
 import (
 	"context"
+	_ "embed"
+	"errors"
+	"fmt"
 	"log/slog"
+	"sync"
+
+	"github.com/redis/go-redis/v9"
 
 	"tpgate/limiter"
 )
 
-// RedisConfig says which Redis a store lives in.
-type RedisConfig struct {
-	URL      string // go-redis URL: redis://, rediss://, unix://; "?addr=" makes it a Cluster, "?master_name=" Sentinel
-	Password string // wins over the URL's, if not empty
-	Prefix   string // all names begin with Prefix and ":"
-	Defaults Defaults
-	// KnownID is the id of the store that this installation has used before, empty if none. Another or an emptied Redis is refused, unless AcceptEmpty.
-	KnownID     string
-	AcceptEmpty bool
-	Metrics     *Metrics
-	Logger      *slog.Logger
+// Redis keeps keys in Redis ≥ 6.2 or Valkey ≥ 7.2, shared by all instances that use it. Use [OpenRedis].
+//
+// It has two ways to Redis: the control plane (redis_keys.go, redis_workspaces.go) goes through go-redis, one script a change; checks (redis_verify.go) go in batches
+// (batch.go) over connections of their own (lane.go).
+type Redis struct {
+	names    names
+	id       string
+	defaults Defaults
+	control  redis.UniversalClient
+	hints    hints
+	checks   *router
+	metrics  *Metrics
+	logger   *slog.Logger
+	stop     context.CancelFunc
+	tasks    sync.WaitGroup
 }
 
-// Redis keeps keys in Redis ≥ 6.2 or Valkey ≥ 7.2, shared by all instances that use it. Use [OpenRedis].
-type Redis struct{ Store }
+var _ Store = (*Redis)(nil)
 
-// OpenRedis connects, checks that the store is the known one and fit for keys, and claims an empty one.
-func OpenRedis(ctx context.Context, config RedisConfig) (*Redis, error) { panic("not yet") }
+//go:embed create.lua
+var createText string
+
+//go:embed update.lua
+var updateText string
+
+//go:embed delete.lua
+var deleteText string
+
+//go:embed delete_all.lua
+var deleteAllText string
+
+//go:embed settings.lua
+var settingsText string
+
+//go:embed index.lua
+var indexText string
+
+// Scripts of the control plane.
+var (
+	createScript    = redis.NewScript(createText)
+	updateScript    = redis.NewScript(updateText)
+	deleteScript    = redis.NewScript(deleteText)
+	deleteAllScript = redis.NewScript(deleteAllText)
+	settingsScript  = redis.NewScript(settingsText)
+	indexScript     = redis.NewScript(indexText)
+)
+
+// OpenRedis connects, checks that the store is the known one and fit for keys, and claims an empty one. ctx bounds the opening only.
+func OpenRedis(ctx context.Context, config RedisConfig) (*Redis, error) {
+	options, err := redisOptions(config)
+	if err != nil {
+		return nil, err
+	}
+	client := redis.NewUniversalClient(options)
+	r := &Redis{names: names{config.Prefix}, defaults: config.Defaults, control: client, metrics: config.Metrics, logger: config.Logger}
+	if err := errors.Join(r.fit(ctx)); err != nil {
+		return nil, errors.Join(err, client.Close())
+	}
+	if err := r.claim(ctx, config); err != nil {
+		return nil, errors.Join(err, client.Close())
+	}
+	background, stop := context.WithCancel(context.WithoutCancel(ctx))
+	r.stop = stop
+	r.checks, err = newRouter(ctx, r, client)
+	if err != nil {
+		stop()
+		return nil, errors.Join(err, client.Close())
+	}
+	r.tasks.Go(func() { r.sweepForever(background) })
+	return r, nil
+}
 
 // ID returns the store's id, chosen at random when it was first used. The installation should remember it as the next KnownID.
-func (r *Redis) ID() string { panic("not yet") }
+func (r *Redis) ID() string { return r.id }
 
 // Pacer returns a pacer that all instances on this Redis share.
-func (r *Redis) Pacer() limiter.Pacer { panic("not yet") }
+func (r *Redis) Pacer() limiter.Pacer { return limiter.NewRedisPacer(r.control, r.names.prefix) }
+
+// Ready returns nil if Redis answers and still holds this store.
+func (r *Redis) Ready(ctx context.Context) error {
+	ctx, cancel := context.WithTimeout(ctx, dialTimeout)
+	defer cancel()
+	return r.intact(ctx)
+}
+
+// Close ends the store.
+func (r *Redis) Close() error {
+	r.stop()
+	r.tasks.Wait()
+	r.checks.close()
+	if err := r.control.Close(); err != nil {
+		return fmt.Errorf("closing the connections to Redis: %w", err)
+	}
+	return nil
+}

@@ -1,0 +1,252 @@
+package store
+
+import (
+	"bytes"
+	"cmp"
+	"context"
+	"crypto/rand"
+	"crypto/sha1"
+	_ "embed"
+	"encoding/binary"
+	"encoding/hex"
+	"errors"
+	"slices"
+	"strconv"
+	"strings"
+	"sync/atomic"
+	"time"
+
+	"github.com/redis/go-redis/v9"
+
+	"tpgate/limiter"
+)
+
+//go:embed verify.lua
+var verifyText string
+
+//go:embed lookup.lua
+var lookupText string
+
+// maxEntries is how many checks one script call decides. More would save little and make Redis' other clients wait longer.
+const maxEntries = 64
+
+// nonceLength is the length of the proof that a reply answers this very call: 8 random bytes of the process, 8 of a counter.
+const nonceLength = 16
+
+// errMisdelivered means that a reply was not the answer to what was asked: somebody else's, or no answer at all. It must never be taken for one.
+var errMisdelivered = errors.New("a reply of Redis does not belong to the call that was sent")
+
+// script is a Lua script by its text and, as Redis names it, its SHA-1.
+type script struct{ text, sha1 string }
+
+func newScript(text string) script {
+	sum := sha1.Sum([]byte(text))
+	return script{text: text, sha1: hex.EncodeToString(sum[:])}
+}
+
+// pilot knows how to make a flight's round trip to one node.
+type pilot struct {
+	options   redis.Options // of the node
+	oneSlot   bool          // Cluster: all names of one call must be of one slot
+	names     names
+	storeID   string
+	key       string // encoded default limits
+	workspace string
+	verify    script
+	lookup    script
+	nonce     [8]byte
+	count     atomic.Uint64
+	metrics   *Metrics
+}
+
+func newPilot(r *Redis, options redis.Options, oneSlot bool) *pilot {
+	p := &pilot{
+		options: options, oneSlot: oneSlot, names: r.names, storeID: r.id, metrics: r.metrics,
+		key: r.defaults.KeyLimit.Encode(), workspace: r.defaults.WorkspaceLimit.Encode(),
+		verify: newScript(limiter.Script(verifyText)), lookup: newScript(lookupText),
+	}
+	_, _ = rand.Read(p.nonce[:]) // never returns an error: it ends the program instead (crypto/rand)
+	return p
+}
+
+func (p *pilot) open() (*lane, error) {
+	ctx, cancel := context.WithTimeout(context.Background(), dialTimeout)
+	defer cancel()
+	return openLane(ctx, p.options)
+}
+
+// chunk is one script call of a flight.
+type chunk struct {
+	calls  []*call
+	script *script
+	nonce  [nonceLength]byte
+	full   bool // send the text, since Redis does not know the script
+}
+
+// roundTrip sends everything that the flight carries at once, reads the answers and enters them. An error means that the connection must not be used again.
+// What has no answer then may have been executed, and is not sent again: its calls end with the error.
+func (p *pilot) roundTrip(f *flight) error {
+	start := time.Now()
+	if f.lane.stale() {
+		fresh, err := p.open()
+		if err != nil {
+			p.fail(p.chunks(f, start), err)
+			return err
+		}
+		f.lane.close()
+		f.lane = fresh
+		start = time.Now()
+	}
+	chunks := p.chunks(f, start)
+	if len(chunks) == 0 {
+		return nil
+	}
+	unknown, err := p.exchange(f.lane, chunks)
+	if err == nil && len(unknown) > 0 {
+		_, err = p.exchange(f.lane, unknown)
+	}
+	f.lane.used = time.Now()
+	operation := "verify"
+	if len(f.verifies) == 0 {
+		operation = "lookup"
+	}
+	p.metrics.observe(operation, start)
+	return err
+}
+
+// exchange sends chunks and reads their answers. It returns those whose script Redis does not know, to be sent once more with its text: nothing of them was run.
+func (p *pilot) exchange(l *lane, chunks []chunk) (unknown []chunk, err error) {
+	l.out = l.out[:0]
+	deadline := chunks[0].calls[0].deadline
+	for i := range chunks {
+		for _, c := range chunks[i].calls {
+			if c.deadline.Before(deadline) {
+				deadline = c.deadline
+			}
+		}
+		l.out = p.appendCall(l.out, &chunks[i])
+	}
+	if err := l.send(deadline); err != nil {
+		p.fail(chunks, err)
+		return nil, err
+	}
+	for i := range chunks {
+		c := &chunks[i]
+		if c.calls[0].asking {
+			if _, err := l.reply(); err != nil { // "OK" to ASKING
+				p.fail(chunks[i:], err)
+				return nil, err
+			}
+		}
+		reply, err := l.reply()
+		if refusal, ok := errors.AsType[errReply](err); ok {
+			if strings.HasPrefix(string(refusal), "NOSCRIPT") && !c.full {
+				c.full = true
+				unknown = append(unknown, *c)
+				continue
+			}
+			p.refused(c, refusal)
+			continue
+		}
+		if err == nil && !p.enter(c, reply) {
+			err = errMisdelivered
+		}
+		if err != nil {
+			p.fail(append(unknown, chunks[i:]...), err)
+			return nil, err
+		}
+	}
+	return unknown, nil
+}
+
+// enter checks a reply and enters its answers; false if it is not the reply to this chunk.
+func (p *pilot) enter(c *chunk, reply []byte) bool {
+	if !bytes.HasPrefix(reply, c.nonce[:]) {
+		return false
+	}
+	if c.script == &p.lookup {
+		return enterLookups(c.calls, reply[nonceLength:])
+	}
+	return enterVerdicts(c.calls, reply[nonceLength:])
+}
+
+// refused enters that Redis did not run a chunk's script. Some refusals say where, or that later, it would be run.
+func (p *pilot) refused(c *chunk, refusal errReply) {
+	word, _, _ := strings.Cut(string(refusal), " ")
+	a := answer{err: refusal}
+	switch word {
+	case "MOVED", "ASK", "TRYAGAIN", "LOADING", "READONLY", "MASTERDOWN", "CLUSTERDOWN":
+		a.redirect = string(refusal)
+	}
+	p.metrics.errors.WithLabelValues("verify", "refused").Add(float64(len(c.calls)))
+	for _, call := range c.calls {
+		call.answer = a
+	}
+}
+
+// fail ends all calls of these chunks without an answer.
+func (p *pilot) fail(chunks []chunk, err error) {
+	for _, c := range chunks {
+		p.metrics.errors.WithLabelValues("verify", errorKind(err)).Add(float64(len(c.calls)))
+		for _, call := range c.calls {
+			call.answer = answer{err: err}
+		}
+	}
+}
+
+// chunks divides a flight into script calls, leaving out what is too late to be sent.
+func (p *pilot) chunks(f *flight, now time.Time) []chunk {
+	var chunks []chunk
+	for _, part := range []struct {
+		calls  []*call
+		script *script
+	}{{f.verifies, &p.verify}, {f.lookups, &p.lookup}} {
+		if p.oneSlot {
+			slices.SortStableFunc(part.calls, func(a, b *call) int { return cmp.Compare(a.slot, b.slot) })
+		}
+		var current *chunk
+		for _, c := range part.calls {
+			if !now.Before(c.deadline) {
+				c.answer = answer{err: errNoLane}
+				continue
+			}
+			if current == nil || len(current.calls) == maxEntries || current.calls[0].asking != c.asking || (p.oneSlot && current.calls[0].slot != c.slot) {
+				chunks = append(chunks, chunk{script: part.script, nonce: p.nextNonce()})
+				current = &chunks[len(chunks)-1]
+			}
+			current.calls = append(current.calls, c)
+		}
+	}
+	return chunks
+}
+
+func (p *pilot) nextNonce() (nonce [nonceLength]byte) {
+	copy(nonce[:], p.nonce[:])
+	binary.BigEndian.PutUint64(nonce[8:], p.count.Add(1))
+	return nonce
+}
+
+// appendCall appends a script call as a RESP array.
+func (p *pilot) appendCall(dst []byte, c *chunk) []byte {
+	if c.calls[0].asking {
+		dst = append(dst, "*1\r\n$6\r\nASKING\r\n"...)
+	}
+	n := len(c.calls)
+	keys, args := n, 2+n
+	if c.script == &p.verify {
+		keys, args = 4*n, 4+2*n
+	}
+	dst = append(dst, '*')
+	dst = strconv.AppendInt(dst, int64(3+keys+args), 10)
+	dst = append(dst, "\r\n"...)
+	if c.full {
+		dst = appendBulk(appendBulk(dst, "EVAL"), c.script.text)
+	} else {
+		dst = appendBulk(appendBulk(dst, "EVALSHA"), c.script.sha1)
+	}
+	dst = appendNumber(dst, keys)
+	if c.script == &p.verify {
+		return p.appendVerify(dst, c)
+	}
+	return p.appendLookup(dst, c)
+}

@@ -1,0 +1,52 @@
+package store
+
+import (
+	"fmt"
+	"strings"
+)
+
+// Names in Redis. Everything of a workspace stands in one hash slot, that of {workspace}; the index is spread over 1,024 buckets of their own slots.
+//
+//	PREFIX:store              the store: hash of its id and whether its index is complete
+//	PREFIX:workspaces         sorted set of all workspaces that have settings
+//	PREFIX:sweep              set of workspaces with dead keys
+//	PREFIX:index:0000…1023    hash: digest → place "workspace/id"; field "" holds the store's id
+//	PREFIX:{W}:settings       settings of workspace W
+//	PREFIX:{W}:keys           sorted set of its keys: "created at/id"
+//	PREFIX:{W}:dead           the same, of keys that were deleted all at once
+//	PREFIX:{W}:key:ID         record of a key
+//	PREFIX:{W}:window:ID      admissions of a key
+//	PREFIX:{W}:window         admissions of the workspace
+type names struct{ prefix string }
+
+const buckets = 1024
+
+func (n names) store() string      { return n.prefix + ":store" }
+func (n names) workspaces() string { return n.prefix + ":workspaces" }
+func (n names) sweep() string      { return n.prefix + ":sweep" }
+
+func (n names) bucket(i int) string { return fmt.Sprintf("%s:index:%04d", n.prefix, i) }
+
+func (n names) bucketOf(d Digest) string { return n.bucket(bucketNumber(d)) }
+
+func (n names) of(workspace, what string) string { return n.prefix + ":{" + workspace + "}:" + what }
+
+func (n names) settings(workspace string) string { return n.of(workspace, "settings") }
+func (n names) keys(workspace string) string     { return n.of(workspace, "keys") }
+func (n names) dead(workspace string) string     { return n.of(workspace, "dead") }
+
+func (n names) record(p place) string { return n.of(p.workspace, "key:"+p.id) }
+func (n names) window(p place) string { return n.of(p.workspace, "window:"+p.id) }
+
+// bucketNumber is the digest's first ten bits.
+func bucketNumber(d Digest) int { return int(d[0])<<2 | int(d[1])>>6 }
+
+// place is where a key lives. It never changes.
+type place struct{ workspace, id string }
+
+func (p place) String() string { return p.workspace + "/" + p.id }
+
+func parsePlace(text string) (place, bool) {
+	workspace, id, ok := strings.Cut(text, "/")
+	return place{workspace, id}, ok && ValidID(workspace) && ValidID(id)
+}

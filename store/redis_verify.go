@@ -1,0 +1,135 @@
+package store
+
+import (
+	"errors"
+	"fmt"
+	"strings"
+	"sync"
+	"time"
+)
+
+// calls are used again: a check makes no garbage.
+var calls = sync.Pool{New: func() any { return &call{wake: make(chan *flight, 1)} }}
+
+// Verify decides one check: one round trip if this process knows the key's place, two if not. See [Verifier].
+func (r *Redis) Verify(digest Digest, deadline time.Time) Decision {
+	start := time.Now()
+	h := r.hints.get(digest)
+	if h != nil {
+		if standing, ok := h.refusedAt(start, r.hints.changes.Load()); ok {
+			return Decision{Verdict: Limited, Workspace: h.place.workspace, KeyID: h.place.id, Standing: standing}
+		}
+		d := r.decide(digest, h, deadline)
+		if d.Verdict != Unknown {
+			return d
+		}
+	}
+	found, d := r.look(digest, deadline)
+	if d.Verdict == Unknown {
+		r.hints.drop(digest)
+	}
+	if found == (place{}) || (h != nil && found == h.place) {
+		return d
+	}
+	h = r.hints.put(digest, found, slotOf(found.workspace))
+	return r.decide(digest, h, deadline)
+}
+
+// look finds the place of a digest. Without one, the decision stands.
+func (r *Redis) look(digest Digest, deadline time.Time) (place, Decision) {
+	a := r.checks.ask(digest, place{}, slotOf(r.names.bucketOf(digest)), deadline)
+	switch a.verdict {
+	case 'F':
+		return a.found, Decision{Verdict: Unknown}
+	case 'U':
+		return place{}, Decision{Verdict: Unknown}
+	default:
+		return place{}, r.undecided("lookup", place{}, a)
+	}
+}
+
+// decide asks for one permit of the key at the hint's place and words the answer.
+func (r *Redis) decide(digest Digest, h *hint, deadline time.Time) Decision {
+	start, changes := time.Now(), r.hints.changes.Load()
+	a := r.checks.ask(digest, h.place, h.slot, deadline)
+	d := Decision{Workspace: h.place.workspace, KeyID: h.place.id}
+	switch a.verdict {
+	case 'A':
+		d.Verdict, d.Standing = Allowed, a.standing
+		if a.granted == 0 {
+			d.Verdict = Limited
+			h.refuse(a.standing, changes, start, time.Now())
+		}
+	case 'U':
+		return Decision{Verdict: Unknown}
+	case 'D':
+		d.Verdict = Disabled
+	case 'E':
+		d.Verdict = Expired
+	case 'S':
+		d.Verdict = Suspended
+	default:
+		return r.undecided("verify", h.place, a)
+	}
+	return d
+}
+
+// undecided words an answer that proves nothing.
+func (r *Redis) undecided(operation string, p place, a answer) Decision {
+	err := a.err
+	switch a.verdict {
+	case 0: // counted where it failed
+	case 'L':
+		err = errLost
+	default:
+		err = fmt.Errorf("key %s of workspace %s: %w", p.id, p.workspace, errBroken)
+	}
+	if a.verdict != 0 {
+		r.metrics.errors.WithLabelValues(operation, errorKind(err)).Inc()
+	}
+	return Decision{Verdict: Unavailable, Err: err}
+}
+
+// ask sends one check on its way and follows refusals that prove that nothing was run, until the deadline.
+func (r *router) ask(digest Digest, p place, slot uint16, deadline time.Time) answer {
+	c := calls.Get().(*call)
+	defer calls.Put(c)
+	c.digest, c.place, c.slot, c.deadline, c.asking = digest, p, slot, deadline, false
+	g, err := r.of(slot)
+	if err != nil {
+		return answer{err: err}
+	}
+	for {
+		c.answer = answer{}
+		g.do(c)
+		a := c.answer
+		if a.redirect == "" || time.Until(deadline) < followPause {
+			return a
+		}
+		g, c.asking = r.follow(a.redirect, g, slot)
+		if g == nil {
+			return answer{err: errors.New("no node of the Redis Cluster serves this part: " + a.redirect)}
+		}
+	}
+}
+
+// followPause is how long to wait before a script is sent again to a node that says "not now".
+const followPause = 5 * time.Millisecond
+
+// follow says where to ask after a refusal, and whether with ASKING.
+func (r *router) follow(refusal string, g *gatherer, slot uint16) (*gatherer, bool) {
+	word, rest, _ := strings.Cut(refusal, " ")
+	switch word {
+	case "ASK", "MOVED":
+		_, addr, _ := strings.Cut(rest, " ")
+		node := r.node(strings.TrimSpace(addr))
+		if word == "MOVED" {
+			r.learn(slot, node)
+		}
+		return node, word == "ASK"
+	case "READONLY", "MASTERDOWN": // this node is no master any more: its connections lead nowhere
+		g.drop()
+	}
+	time.Sleep(followPause)
+	return g, false
+}
