@@ -1,0 +1,168 @@
+package store
+
+import (
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"runtime"
+	"syscall"
+	"time"
+
+	"go.etcd.io/bbolt"
+	bbolterrors "go.etcd.io/bbolt/errors"
+)
+
+// The file of an embedded store is a bbolt database with three buckets: keys and used by "WORKSPACE/ID", workspaces by "WORKSPACE". Values of keys and workspaces are sealed records
+// (seal); of used, times of last use: they change so much more often than keys that they stand apart.
+var bucketKeys, bucketUsed, bucketWorkspaces = []byte("keys"), []byte("used"), []byte("workspaces")
+
+// keyFile is the file of an embedded store. It is not safe for concurrent use.
+type keyFile struct {
+	db     *bbolt.DB
+	broken error // why nothing may be written any more
+}
+
+func openKeyFile(dir string) (*keyFile, error) {
+	if err := os.MkdirAll(dir, 0o700); err != nil {
+		return nil, fmt.Errorf("making the data directory: %w", err)
+	}
+	path := filepath.Join(dir, "keys.db")
+	db, err := bbolt.Open(path, 0o600, &bbolt.Options{Timeout: time.Second, FreelistType: bbolt.FreelistMapType})
+	if errors.Is(err, bbolterrors.ErrTimeout) {
+		return nil, fmt.Errorf("%s is in use by another tpgate process: stop it, or give this one another --data-dir, or use --redis-url to run several", path)
+	}
+	if err != nil {
+		return nil, fmt.Errorf("opening the key file %s: %w", path, err)
+	}
+	f := &keyFile{db: db}
+	err = f.commit(func(tx *bbolt.Tx) error {
+		for _, name := range [][]byte{bucketKeys, bucketUsed, bucketWorkspaces} {
+			if _, err := tx.CreateBucketIfNotExists(name); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+	if err := errors.Join(err, syncDir(dir)); err != nil {
+		return nil, errors.Join(fmt.Errorf("preparing the key file %s: %w", path, err), db.Close())
+	}
+	return f, nil
+}
+
+// syncDir makes the existence of a new file durable; a file's own fsync does not.
+func syncDir(path string) error {
+	if runtime.GOOS == "windows" {
+		return nil // has no such thing
+	}
+	dir, err := os.Open(path)
+	if err != nil {
+		return err
+	}
+	return errors.Join(dir.Sync(), dir.Close())
+}
+
+// commit writes all or nothing, durably when it returns nil.
+//
+// When the commit itself fails, what is on the disk is not known: after a failed fsync the system may take for written what is not, and later ones succeed. So nothing is written
+// any more until the file has been opened anew. The exception is a full disk that left the last commit in force: the pages that could not be written belong to nobody.
+func (f *keyFile) commit(write func(*bbolt.Tx) error) error {
+	if f.broken != nil {
+		return fmt.Errorf("no changes are possible until tpgate is restarted, because writing %s has failed: %w", f.db.Path(), f.broken)
+	}
+	tx, err := f.db.Begin(true)
+	if err != nil {
+		return fmt.Errorf("writing %s: %w", f.db.Path(), err)
+	}
+	defer tx.Rollback() // does nothing after a commit
+	id := tx.ID()
+	if err := write(tx); err != nil {
+		return fmt.Errorf("writing %s: %w", f.db.Path(), err)
+	}
+	if err := tx.Commit(); err != nil {
+		if !isFull(err) || !f.holdsBefore(id) {
+			f.broken = err
+		}
+		return fmt.Errorf("writing %s: %w", f.db.Path(), err)
+	}
+	return nil
+}
+
+func isFull(err error) bool {
+	return errors.Is(err, syscall.ENOSPC) || errors.Is(err, syscall.EDQUOT) || errors.Is(err, syscall.EFBIG)
+}
+
+// holdsBefore reports whether the file is readable and as it was before the transaction of this id.
+func (f *keyFile) holdsBefore(id int) bool {
+	last := id
+	err := f.db.View(func(tx *bbolt.Tx) error {
+		last = tx.ID()
+		return nil
+	})
+	return err == nil && last < id
+}
+
+// load enters all that the file holds into the memory of e.
+func (f *keyFile) load(e *Embedded) error {
+	return f.db.View(func(tx *bbolt.Tx) error {
+		err := tx.Bucket(bucketWorkspaces).ForEach(func(name, value []byte) error {
+			w, err := parseWorkspaceRecord(string(name), value)
+			if err != nil {
+				return fmt.Errorf("the workspace %s: %w", name, err)
+			}
+			e.openWorkspace(w.ID).settings = w
+			return nil
+		})
+		if err != nil {
+			return err
+		}
+		used := tx.Bucket(bucketUsed)
+		return tx.Bucket(bucketKeys).ForEach(func(name, value []byte) error {
+			key, err := parseKeyRecord(string(name), value)
+			if err != nil {
+				return fmt.Errorf("the key %s: %w", name, err)
+			}
+			if e.index.taken(&key, nil) {
+				return fmt.Errorf("the key %s has the secret of another key", name)
+			}
+			if ms := used.Get(name); len(ms) == 8 {
+				key.LastUsedAt = timeOf(int64(binary.BigEndian.Uint64(ms)))
+			}
+			e.add(&key)
+			return nil
+		})
+	})
+}
+
+func nameOf(key *Key) []byte { return []byte(key.Workspace + "/" + key.ID) }
+
+func putKey(tx *bbolt.Tx, key *Key) error {
+	record := keyRecord{
+		Name: key.Name, Hint: key.Hint, Digest: key.Digest[:], Limit: key.Limit.String(), Disabled: key.Disabled, Version: key.Version,
+		CreatedAt: millis(key.CreatedAt), ExpiresAt: millis(key.ExpiresAt), PreviousUntil: millis(key.PreviousUntil),
+	}
+	if key.Previous != (Digest{}) {
+		record.Previous = key.Previous[:]
+	}
+	if err := tx.Bucket(bucketKeys).Put(nameOf(key), seal(nameOf(key), record)); err != nil {
+		return err
+	}
+	return putUsed(tx, key, millis(key.LastUsedAt))
+}
+
+func putUsed(tx *bbolt.Tx, key *Key, ms int64) error {
+	if ms == 0 {
+		return nil
+	}
+	return tx.Bucket(bucketUsed).Put(nameOf(key), binary.BigEndian.AppendUint64(nil, uint64(ms)))
+}
+
+func deleteKey(tx *bbolt.Tx, key *Key) error {
+	return errors.Join(tx.Bucket(bucketKeys).Delete(nameOf(key)), tx.Bucket(bucketUsed).Delete(nameOf(key)))
+}
+
+func putWorkspace(tx *bbolt.Tx, w *Workspace) error {
+	record := workspaceRecord{Limit: w.Limit.String(), Suspended: w.Suspended, Version: w.Version}
+	return tx.Bucket(bucketWorkspaces).Put([]byte(w.ID), seal([]byte(w.ID), record))
+}
