@@ -1,0 +1,106 @@
+package admin
+
+import (
+	"net/http"
+	"time"
+
+	"tpgate/store"
+)
+
+// maxOverlap is how long a rotated secret may go on working.
+const maxOverlap = 7 * 24 * time.Hour
+
+func (a *API) listKeys(r *request) (reply, error) {
+	p, err := a.readPage(r)
+	if err != nil {
+		return reply{}, err
+	}
+	keys, err := a.config.Store.ListKeys(r.Context(), r.workspace, p.position(), p.limit+1)
+	if err != nil {
+		return reply{}, err
+	}
+	out := reply{status: http.StatusOK}
+	if len(keys) > p.limit {
+		keys = keys[:p.limit]
+		out.next = a.nextPage(r, p, positionText(&keys[p.limit-1]))
+	}
+	list := make([]Key, len(keys))
+	for i := range keys {
+		list[i] = keyOf(&keys[i], time.Now())
+	}
+	out.value = list
+	return out, nil
+}
+
+func (a *API) showKey(r *request) (reply, error) {
+	key, err := a.config.Store.Key(r.Context(), r.workspace, r.id)
+	return reply{http.StatusOK, keyOf(&key, time.Now()), ""}, err
+}
+
+func (a *API) createKey(r *request) (reply, error) {
+	var f faults
+	now := time.Now().UTC().Truncate(time.Millisecond)
+	key := store.Key{Workspace: r.workspace, Name: f.name(r.body), ExpiresAt: f.expiry(r.body, now), Limit: f.limit(r.body), CreatedAt: now}
+	if err := f.problem(); err != nil {
+		return reply{}, err
+	}
+	secret := a.config.Tokens.New()
+	key.ID, key.Digest, key.Hint = store.NewID(), a.config.Tokens.DigestOf(secret), a.config.Tokens.Hint(secret)
+	key, err := a.config.Store.Create(r.Context(), key)
+	return reply{http.StatusCreated, NewKey{keyOf(&key, now), &secret}, ""}, err
+}
+
+func (a *API) updateKey(r *request) (reply, error) {
+	var f faults
+	var wanted store.Key
+	if r.body.has("name") {
+		wanted.Name = f.name(r.body)
+	}
+	wanted.ExpiresAt, wanted.Limit, wanted.Disabled = f.expiry(r.body, time.Time{}), f.limit(r.body), f.flag(r.body, "disabled")
+	if err := f.problem(); err != nil {
+		return reply{}, err
+	}
+	key, err := a.config.Store.UpdateKey(r.Context(), r.workspace, r.id, func(k *store.Key) error {
+		if r.body.has("name") {
+			k.Name = wanted.Name
+		}
+		if r.body.has("expires_at") {
+			k.ExpiresAt = wanted.ExpiresAt
+		}
+		if r.body.has("limit") {
+			k.Limit = wanted.Limit
+		}
+		if r.body.has("disabled") {
+			k.Disabled = wanted.Disabled
+		}
+		return nil
+	})
+	return reply{http.StatusOK, keyOf(&key, time.Now()), ""}, err
+}
+
+// rotateKey gives the key a new secret. The old one works until the overlap ends; the one before, if its overlap has not ended yet, does not any more.
+func (a *API) rotateKey(r *request) (reply, error) {
+	var f faults
+	overlap := f.duration(r.body, "overlap", maxOverlap)
+	if err := f.problem(); err != nil {
+		return reply{}, err
+	}
+	secret, now := a.config.Tokens.New(), time.Now().UTC()
+	key, err := a.config.Store.UpdateKey(r.Context(), r.workspace, r.id, func(k *store.Key) error {
+		k.Previous, k.PreviousUntil = store.Digest{}, time.Time{}
+		if overlap > 0 {
+			k.Previous, k.PreviousUntil = k.Digest, now.Add(overlap).Truncate(time.Millisecond)
+		}
+		k.Digest, k.Hint = a.config.Tokens.DigestOf(secret), a.config.Tokens.Hint(secret)
+		return nil
+	})
+	return reply{http.StatusOK, NewKey{keyOf(&key, now), &secret}, ""}, err
+}
+
+func (a *API) deleteKey(r *request) (reply, error) {
+	return reply{status: http.StatusNoContent}, a.config.Store.DeleteKey(r.Context(), r.workspace, r.id)
+}
+
+func (a *API) deleteKeys(r *request) (reply, error) {
+	return reply{status: http.StatusNoContent}, a.config.Store.DeleteKeys(r.Context(), r.workspace)
+}
