@@ -19,12 +19,16 @@ func (s Stamp) plus(d time.Duration) Stamp { return s + Stamp(d.Microseconds()) 
 // Admissions is the list of admission times of one key or workspace, oldest first: the state that all windows of a limit share.
 // The zero value is empty. It is not safe for concurrent use.
 type Admissions struct {
-	stamps []Stamp
+	stamps []Stamp // from first on; what is before is forgotten
+	first  int
 }
+
+func (a *Admissions) kept() []Stamp { return a.stamps[a.first:] }
 
 // Idle reports whether nothing was admitted within the longest window of limit before now, so that the list may be forgotten.
 func (a *Admissions) Idle(now Stamp, limit Limit) bool {
-	return len(a.stamps) == 0 || a.stamps[len(a.stamps)-1] <= now.plus(-longest(limit))
+	kept := a.kept()
+	return len(kept) == 0 || kept[len(kept)-1] <= now.plus(-longest(limit))
 }
 
 // Quota is one list of admissions with the limit that rules it.
@@ -49,6 +53,7 @@ type Grant struct {
 
 // Take asks all windows of all quotas for n permits at now and takes as many as all of them have, from all of them. A refusal changes nothing.
 // A clock that steps back admits nothing early: a stamp is never older than its predecessor. If it steps back by more than the longest window, what was admitted counts as admitted now.
+// A window longer than those before counts what they left: admissions that were dead in all windows when another was admitted are forgotten.
 func Take(now Stamp, n int, quotas ...Quota) Grant {
 	grant := Grant{Granted: n, Quota: -1}
 	for _, q := range quotas {
@@ -78,45 +83,61 @@ func Take(now Stamp, n int, quotas ...Quota) Grant {
 
 // live counts the admissions that window w still holds, at most its permits, and returns the oldest of them, or what the next one's stamp would be.
 func (a *Admissions) live(now Stamp, w Window) (int, Stamp) {
-	if len(a.stamps) == 0 || w.Permits == 0 {
+	kept := a.kept()
+	if len(kept) == 0 || w.Permits == 0 {
 		return 0, now
 	}
-	cut := now.plus(-w.Length)
-	recent := a.stamps[max(0, len(a.stamps)-w.Permits):]
-	first := sort.Search(len(recent), func(i int) bool { return recent[i] > cut })
+	recent := kept[max(0, len(kept)-w.Permits):]
+	first := firstAfter(recent, now.plus(-w.Length))
 	if first == len(recent) {
 		return 0, now
 	}
 	return len(recent) - first, recent[first]
 }
 
+// add enters n admissions at now, and forgets those that are dead even in the longest window.
 func (a *Admissions) add(now Stamp, n int, limit Limit) {
 	if limit.count == 0 {
 		return
 	}
-	cut := now.plus(-longest(limit))
-	if len(a.stamps) > 0 {
-		now = max(now, a.stamps[len(a.stamps)-1])
+	stamp := now
+	if kept := a.kept(); len(kept) > 0 {
+		stamp = max(now, kept[len(kept)-1])
+		a.first += firstAfter(kept, now.plus(-longest(limit)))
 	}
-	dead := sort.Search(len(a.stamps), func(i int) bool { return a.stamps[i] > cut })
-	if dead == len(a.stamps) {
-		a.stamps = a.stamps[:0]
-	} else {
-		a.stamps = a.stamps[dead:]
-	}
+	a.makeRoom(n)
 	for range n {
-		a.stamps = append(a.stamps, now)
+		a.stamps = append(a.stamps, stamp)
 	}
 }
 
-// forgetFuture turns stamps that lie more than the longest window ahead into now: the clock was put back, and nobody shall wait until it has caught up.
+// shortList is a list's length in stamps (8 kB) up to which its memory is kept when all of them are dead.
+const shortList = 1024
+
+// makeRoom moves what is kept to the front, if that spares a larger list: at most one stamp is moved for each that was forgotten.
+func (a *Admissions) makeRoom(n int) {
+	switch {
+	case a.first == len(a.stamps) && cap(a.stamps) > shortList:
+		a.stamps, a.first = nil, 0
+	case len(a.stamps)+n > cap(a.stamps) && a.first*2 >= len(a.stamps):
+		a.stamps, a.first = a.stamps[:copy(a.stamps, a.kept())], 0
+	}
+}
+
+// forgetFuture turns stamps that lie ahead into now, if the newest lies more than the longest window ahead: the clock was put back, and nobody shall wait until it has caught up.
 func (a *Admissions) forgetFuture(now Stamp, limit Limit) {
-	if len(a.stamps) == 0 || limit.count == 0 || a.stamps[len(a.stamps)-1] <= now.plus(longest(limit)) {
+	kept := a.kept()
+	if len(kept) == 0 || limit.count == 0 || kept[len(kept)-1] <= now.plus(longest(limit)) {
 		return
 	}
-	for i := range a.stamps {
-		a.stamps[i] = min(a.stamps[i], now)
+	for i := range kept {
+		kept[i] = min(kept[i], now)
 	}
+}
+
+// firstAfter returns the index of the first stamp after cut.
+func firstAfter(stamps []Stamp, cut Stamp) int {
+	return sort.Search(len(stamps), func(i int) bool { return stamps[i] > cut })
 }
 
 func longest(limit Limit) time.Duration {
