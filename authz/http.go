@@ -53,11 +53,10 @@ type Server struct {
 
 // NewServer returns a server that is ready to Serve. It returns an error if the workspace header's name is no header name.
 func NewServer(config Config) (*Server, error) {
-	name, err := headerName(config.WorkspaceHeader)
-	if err != nil {
+	if err := CheckHeaderName(config.WorkspaceHeader); err != nil {
 		return nil, err
 	}
-	s := &Server{config: config, writer: newWriter(name)}
+	s := &Server{config: config, writer: newWriter(config.WorkspaceHeader)}
 	s.http = &fasthttp.Server{
 		Handler:        s.check,
 		HeaderReceived: skipBody,
@@ -158,15 +157,16 @@ func malformed(ctx *fasthttp.RequestCtx, err error) {
 	ctx.SetConnectionClose()
 }
 
-func headerName(name string) (string, error) {
+// CheckHeaderName returns an error that says what is wrong with the name of the injected header.
+func CheckHeaderName(name string) error {
 	if len(name) == 0 || len(name) > 64 {
-		return "", fmt.Errorf("the workspace header %q has %d characters: 1 to 64 are possible", name, len(name))
+		return fmt.Errorf("the workspace header %q has %d characters: 1 to 64 are possible", name, len(name))
 	}
 	for i := range len(name) {
 		c := name[i]
 		if !(c >= '0' && c <= '9' || c >= 'A' && c <= 'Z' || c >= 'a' && c <= 'z' || c == '-') {
-			return "", fmt.Errorf("the workspace header %q contains %q: letters, digits and - are possible (proxies drop or alias others)", name, c)
+			return fmt.Errorf("the workspace header %q contains %q: letters, digits and - are possible (proxies drop or alias others)", name, c)
 		}
 	}
-	return name, nil
+	return nil
 }

@@ -1,0 +1,226 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"log/slog"
+	"net"
+	"net/http"
+	"os"
+	"path/filepath"
+	"runtime/debug"
+	"strings"
+	"syscall"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/collectors"
+
+	"tpgate/admin"
+	"tpgate/authz"
+	"tpgate/limiter"
+	"tpgate/store"
+)
+
+// openTimeout bounds opening the store, shutdownTimeout what is still under way when draining is over.
+const (
+	openTimeout     = 10 * time.Second
+	shutdownTimeout = 5 * time.Second
+)
+
+// pacedStore is a store with the pacer that fits it.
+type pacedStore interface {
+	store.Store
+	Pacer() limiter.Pacer
+}
+
+// runServe is the service, from configuration to the last answer.
+func runServe(ctx context.Context, w world, args []string) error {
+	c, err := parseServe(w, args)
+	if err != nil {
+		return err
+	}
+	_ = syscall.Setrlimit(syscall.RLIMIT_CORE, &syscall.Rlimit{}) // no core dumps with secrets in them; where it is forbidden, that is the limit already
+	logger := c.logger(w)
+	registry := prometheus.NewRegistry()
+	registry.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}), buildInfo())
+	keys, err := openStore(ctx, c, store.NewMetrics(registry), logger)
+	if err != nil {
+		return err
+	}
+	defer func() {
+		if err := keys.Close(); err != nil {
+			logger.Error("closing the store failed", "error", err)
+		}
+	}()
+	if c.check {
+		fmt.Fprintf(w.stdout, "the configuration and the store (%s) are fine\n", c.storeName())
+		return nil
+	}
+	if c.adminToken == "" {
+		if c.adminToken, err = adminToken(c.adminTokenFile); err != nil {
+			return err
+		}
+	}
+	s, err := newService(c, keys, registry, logger)
+	if err != nil {
+		return err
+	}
+	return s.serve(ctx, w)
+}
+
+// openStore opens the store that the configuration names, and remembers which Redis it was.
+func openStore(ctx context.Context, c *serveConfig, metrics *store.Metrics, logger *slog.Logger) (pacedStore, error) {
+	if c.redisURL == "" {
+		return store.OpenEmbedded(store.EmbeddedConfig{Dir: c.dataDir, Defaults: c.defaults, Metrics: metrics, Logger: logger})
+	}
+	ctx, cancel := context.WithTimeout(ctx, openTimeout)
+	defer cancel()
+	idFile := filepath.Join(c.dataDir, "store-id")
+	known, err := os.ReadFile(idFile)
+	if err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return nil, fmt.Errorf("reading the known store's id: %w", err)
+	}
+	r, err := store.OpenRedis(ctx, store.RedisConfig{
+		URL: c.redisURL, Password: c.redisPassword, Prefix: c.redisPrefix, Defaults: c.defaults,
+		KnownID: strings.TrimSpace(string(known)), AcceptEmpty: c.acceptEmpty, Metrics: metrics, Logger: logger,
+	})
+	if err != nil {
+		return nil, err
+	}
+	if !c.check && strings.TrimSpace(string(known)) != r.ID() {
+		if err := writePrivate(idFile, r.ID()+"\n", os.Rename); err != nil {
+			return nil, errors.Join(fmt.Errorf("remembering the store's id: %w", err), r.Close())
+		}
+	}
+	return r, nil
+}
+
+// service is the three listeners and what stands behind them.
+type service struct {
+	config *serveConfig
+	logger *slog.Logger
+	data   *authz.Server
+	admin  *http.Server
+	ops    *http.Server
+	probes *admin.Ops
+}
+
+// addresses are those that the listeners have got.
+type addresses struct{ data, admin, ops string }
+
+func newService(c *serveConfig, keys pacedStore, registry *prometheus.Registry, logger *slog.Logger) (*service, error) {
+	data, err := authz.NewServer(authz.Config{
+		Verifier: keys, Tokens: c.tokens, WorkspaceHeader: c.workspaceHeader, Timeout: c.decisionTimeout,
+		Metrics: authz.NewMetrics(registry), Logger: logger,
+	})
+	if err != nil {
+		return nil, err
+	}
+	api := admin.New(admin.Config{
+		Store: keys, Tokens: c.tokens, AdminToken: c.adminToken, Pacer: keys.Pacer(), Hosts: allowedHosts(c.adminListen), Logger: logger,
+	})
+	probes := &admin.Ops{Ready: keys.Ready, Gatherer: registry}
+	return &service{
+		config: c, logger: logger, data: data, probes: probes,
+		admin: admin.NewServer(api.Handler(), logger), ops: admin.NewServer(probes.Handler(), logger),
+	}, nil
+}
+
+// allowedHosts are the names under which a listener on loopback may be reached; nil, all, for others.
+func allowedHosts(listen string) []string {
+	host, _, err := net.SplitHostPort(listen)
+	if ip := net.ParseIP(host); err != nil || (host != "localhost" && (ip == nil || !ip.IsLoopback())) {
+		return nil
+	}
+	return []string{"127.0.0.1", "::1", "localhost"}
+}
+
+// serve opens the listeners, serves until ctx ends, and drains.
+func (s *service) serve(ctx context.Context, w world) error {
+	ended := make(chan error, 3)
+	listeners, at, err := s.open()
+	if err != nil {
+		return err
+	}
+	go func() { ended <- s.data.Serve(listeners[0]) }()
+	go func() { ended <- s.admin.Serve(listeners[1]) }()
+	go func() { ended <- s.ops.Serve(listeners[2]) }()
+	if s.config.textual(w) {
+		fmt.Fprint(w.stderr, s.config.startText(w, at))
+	}
+	s.logger.Info("serving", "listen", at.data, "admin_listen", at.admin, "ops_listen", at.ops, "store", s.config.storeName(), "version", version())
+	select {
+	case err := <-ended:
+		return fmt.Errorf("a listener ended unexpectedly: %w", err)
+	case <-ctx.Done():
+	}
+	s.logger.Info("draining", "for", s.config.drain.String())
+	s.probes.Drain()
+	s.data.Drain()
+	time.Sleep(s.config.drain)
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), shutdownTimeout)
+	defer cancel()
+	err = errors.Join(s.data.Shutdown(ctx), s.admin.Shutdown(ctx), s.ops.Shutdown(ctx))
+	if err != nil {
+		s.logger.Warn("connections cut off", "error", err)
+	}
+	s.logger.Info("stopped")
+	return nil
+}
+
+// open opens all listeners, or none.
+func (s *service) open() ([]net.Listener, addresses, error) {
+	var listeners []net.Listener
+	for _, l := range []struct{ flag, address string }{{"listen", s.config.listen}, {"admin-listen", s.config.adminListen}, {"ops-listen", s.config.opsListen}} {
+		ln, err := net.Listen("tcp", l.address)
+		if err != nil {
+			for _, open := range listeners {
+				_ = open.Close()
+			}
+			return nil, addresses{}, fmt.Errorf("--%s %s cannot be used (%w): choose another address, or stop what is using it", l.flag, l.address, err)
+		}
+		listeners = append(listeners, ln)
+	}
+	return listeners, addresses{local(listeners[0]), local(listeners[1]), local(listeners[2])}, nil
+}
+
+// local returns the address under which this machine reaches a listener.
+func local(ln net.Listener) string {
+	host, port, err := net.SplitHostPort(ln.Addr().String())
+	if ip := net.ParseIP(host); err == nil && ip != nil && ip.IsUnspecified() {
+		return net.JoinHostPort("127.0.0.1", port)
+	}
+	return ln.Addr().String()
+}
+
+// version is the module's version and the commit that it was built from.
+func version() string {
+	about, ok := debug.ReadBuildInfo()
+	if !ok {
+		return "unknown"
+	}
+	text := about.Main.Version
+	for _, setting := range about.Settings {
+		if setting.Key == "vcs.revision" {
+			text += " " + setting.Value[:min(12, len(setting.Value))]
+		}
+	}
+	return text
+}
+
+func buildInfo() prometheus.Collector {
+	about, _ := debug.ReadBuildInfo()
+	goVersion := ""
+	if about != nil {
+		goVersion = about.GoVersion
+	}
+	info := prometheus.NewGauge(prometheus.GaugeOpts{
+		Name: "tpgate_build_info", Help: "1; which build this is.",
+		ConstLabels: prometheus.Labels{"version": version(), "goversion": goVersion},
+	})
+	info.Set(1)
+	return info
+}
