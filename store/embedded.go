@@ -31,7 +31,6 @@ type Embedded struct {
 	defaults Defaults
 	metrics  *Metrics
 	logger   *slog.Logger
-	now      func() time.Time
 	opened   time.Time
 
 	index digestIndex
@@ -53,7 +52,7 @@ var _ Store = (*Embedded)(nil)
 // OpenEmbedded opens the store of this directory. Only one process at a time can have it open.
 func OpenEmbedded(config EmbeddedConfig) (*Embedded, error) {
 	e := &Embedded{
-		defaults: config.Defaults, metrics: config.Metrics, logger: config.Logger, now: time.Now, opened: time.Now(),
+		defaults: config.Defaults, metrics: config.Metrics, logger: config.Logger, opened: time.Now(),
 		index: newDigestIndex(), workspaces: map[string]*embeddedWorkspace{}, stop: make(chan struct{}),
 	}
 	file, err := openKeyFile(config.Dir)

@@ -7,8 +7,6 @@ import (
 	"fmt"
 	"hash/crc32"
 	"strings"
-
-	"tpgate/limiter"
 )
 
 // sealedLayout is the layout of all records in the key file:
@@ -72,7 +70,7 @@ func parseKeyRecord(name string, sealed []byte) (Key, error) {
 		return Key{}, err
 	}
 	workspace, id, _ := strings.Cut(name, "/")
-	limit, err := limitInFile(record.Limit)
+	limit, err := parseStoredLimit(record.Limit)
 	switch {
 	case err != nil:
 		return Key{}, err
@@ -95,16 +93,9 @@ func parseWorkspaceRecord(name string, sealed []byte) (Workspace, error) {
 	if err := unseal(name, sealed, &record); err != nil {
 		return Workspace{}, err
 	}
-	limit, err := limitInFile(record.Limit)
+	limit, err := parseStoredLimit(record.Limit)
 	if err != nil {
 		return Workspace{}, err
 	}
 	return Workspace{ID: name, Limit: limit, Suspended: record.Suspended, Version: record.Version}, nil
-}
-
-func limitInFile(text string) (limiter.Limit, error) {
-	if text == "" {
-		return limiter.Limit{}, nil
-	}
-	return limiter.Parse(text)
 }

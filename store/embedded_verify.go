@@ -15,7 +15,7 @@ func (e *Embedded) Verify(digest Digest, _ time.Time) Decision {
 	w := k.workspace
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	now := e.now()
+	now := time.Now()
 	if k.gone || !k.answersTo(digest, now) {
 		return Decision{Verdict: Unknown}
 	}
