@@ -1,0 +1,35 @@
+# run    builds tpgate and starts it on its embedded store, in ./tpgate-data
+# test   everything that must hold before a change lands: tools, lint, all tests
+# faults the black-box tests with their full counts, half an hour
+# fuzz   every fuzz target for FUZZTIME
+FUZZTIME ?= 30s
+
+.PHONY: run build test lint tools faults fuzz
+
+run: build
+	bin/tpgate serve
+
+build:
+	go build -o bin/tpgate ./cmd/tpgate
+
+test: tools lint
+	go test -race -timeout 30m ./...
+
+lint:
+	@unformatted=$$(find . -name '*.go' -not -path './test/traefik/*' -not -path './.tools/*' -exec gofmt -l {} +); \
+		test -z "$$unformatted" || { echo "gofmt -w these files:"; echo "$$unformatted"; exit 1; }
+	go vet ./...
+	go tool staticcheck ./...
+	@older=$$(go fix -diff ./...); test -z "$$older" || { echo "$$older"; echo "go fix ./... has something to say"; exit 1; }
+
+# What the tests need beyond Go: Redis and the proxies.
+tools:
+	@test/install.sh
+
+faults: tools
+	TPGATE_FULL=1 go test -count=1 -timeout 60m -v ./test/
+
+fuzz:
+	@grep -rEo '^func Fuzz[A-Za-z0-9_]+' --include='*_test.go' . | sed 's/[^/]*_test.go:func / /' | while read -r folder target; do \
+		echo "$$folder $$target"; go test -run '^$$' -fuzz "^$$target\$$" -fuzztime $(FUZZTIME) "$$folder" || exit 1; \
+	done
