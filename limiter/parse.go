@@ -85,5 +85,8 @@ func ParseDuration(text string) (time.Duration, error) {
 	if err != nil || d < 0 {
 		return 0, fmt.Errorf("duration %q: %q after the days is not a duration", text, rest)
 	}
+	if total+d < 0 {
+		return 0, fmt.Errorf("duration %q is longer than 292 years", text)
+	}
 	return total + d, nil
 }

@@ -14,6 +14,7 @@ var rotationTests = []contract{
 	{name: "a previous secret goes with its key", run: previousGoes},
 	{name: "an overlap that is taken back ends at once", run: endOverlap},
 	{name: "a rotation to a secret that is taken is refused and changes nothing", run: rotateToTaken},
+	{name: "a secret that was rotated away or deleted is nobody's", run: freedDigests},
 	{name: "a rotation does not give the quota anew", run: rotateKeepsQuota, keyLimit: "3/1m"},
 }
 
@@ -106,6 +107,19 @@ func rotateToTaken(f *fixture) {
 	f.must(err)
 	f.same(got, key)
 	f.want(store.Allowed, key.Digest)
+}
+
+func freedDigests(f *fixture) {
+	first := f.create("a")
+	second := f.rotate(first, time.Now().Add(time.Hour))
+	third := f.rotate(second, time.Time{})
+	f.must(f.DeleteKey(f.Context(), "a", third.ID))
+	for _, digest := range []store.Digest{first.Digest, second.Digest, third.Digest} {
+		key := f.create("b", func(k *store.Key) { k.Digest = digest })
+		if d := f.want(store.Allowed, digest); d.KeyID != key.ID || d.Workspace != "b" {
+			f.Fatalf("the secret is of key %s of %s, want its new owner", d.KeyID, d.Workspace)
+		}
+	}
 }
 
 func rotateKeepsQuota(f *fixture) {
