@@ -42,7 +42,7 @@ func TestRevocation(t *testing.T) {
 			checked := 0
 			for i := range rounds(60, 500) {
 				key := a.mustKey(fmt.Sprintf("w%d-%d", n, i), nil)
-				h := startHammer(hammering, key.Secret)
+				h := startHammer(t, hammering, key.Secret)
 				h.await(t, 3)
 				if err := r.revoke(a, key); err != nil {
 					t.Fatal(err)
@@ -80,7 +80,7 @@ type hammer struct {
 	err     error
 }
 
-func startHammer(c *client, secret string) *hammer {
+func startHammer(t *testing.T, c *client, secret string) *hammer {
 	h := &hammer{ended: make(chan struct{})}
 	go func() {
 		defer close(h.ended)
@@ -91,6 +91,7 @@ func startHammer(c *client, secret string) *hammer {
 			h.count.Add(1)
 		}
 	}()
+	t.Cleanup(func() { _, _ = h.stop() })
 	return h
 }
 
