@@ -59,8 +59,8 @@ func OpenEmbedded(config EmbeddedConfig) (*Embedded, error) {
 	if err != nil {
 		return nil, err
 	}
-	if err := file.load(e); err != nil {
-		return nil, errors.Join(fmt.Errorf("reading the key file %s: %w", file.db.Path(), err), file.db.Close())
+	if err := undamaged(file.db.Path(), func() error { return file.load(e) }); err != nil {
+		return nil, errors.Join(err, file.db.Close())
 	}
 	e.file = file
 	e.tasks.Go(e.flushForever)

@@ -7,6 +7,7 @@ import (
 	"os"
 	"path/filepath"
 	"runtime"
+	"runtime/debug"
 	"syscall"
 	"time"
 
@@ -29,26 +30,47 @@ func openKeyFile(dir string) (*keyFile, error) {
 		return nil, fmt.Errorf("making the data directory: %w", err)
 	}
 	path := filepath.Join(dir, "keys.db")
-	db, err := bbolt.Open(path, 0o600, &bbolt.Options{Timeout: time.Second, FreelistType: bbolt.FreelistMapType})
-	if errors.Is(err, bbolterrors.ErrTimeout) {
-		return nil, fmt.Errorf("%s is in use by another tpgate process: stop it, or give this one another --data-dir, or use --redis-url to run several", path)
-	}
-	if err != nil {
-		return nil, fmt.Errorf("opening the key file %s: %w", path, err)
-	}
-	f := &keyFile{db: db}
-	err = f.commit(func(tx *bbolt.Tx) error {
-		for _, name := range [][]byte{bucketKeys, bucketUsed, bucketWorkspaces} {
-			if _, err := tx.CreateBucketIfNotExists(name); err != nil {
-				return err
-			}
+	var f *keyFile
+	err := undamaged(path, func() error {
+		db, err := bbolt.Open(path, 0o600, &bbolt.Options{Timeout: time.Second, FreelistType: bbolt.FreelistMapType})
+		if err != nil {
+			return err
 		}
-		return nil
+		f = &keyFile{db: db}
+		return errors.Join(f.commit(makeBuckets), syncDir(dir))
 	})
-	if err := errors.Join(err, syncDir(dir)); err != nil {
-		return nil, errors.Join(fmt.Errorf("preparing the key file %s: %w", path, err), db.Close())
+	switch {
+	case errors.Is(err, bbolterrors.ErrTimeout):
+		return nil, fmt.Errorf("%s is in use by another tpgate process: stop it, or give this one another --data-dir, or use --redis-url to run several", path)
+	case err != nil && f != nil:
+		return nil, errors.Join(err, f.db.Close())
+	case err != nil:
+		return nil, err
 	}
 	return f, nil
+}
+
+func makeBuckets(tx *bbolt.Tx) error {
+	for _, name := range [][]byte{bucketKeys, bucketUsed, bucketWorkspaces} {
+		if _, err := tx.CreateBucketIfNotExists(name); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// undamaged reads the key file, and turns what becomes of reading a damaged one, panics of bbolt and memory faults of a file that is too short, into errors.
+func undamaged(path string, read func() error) (err error) {
+	defer debug.SetPanicOnFault(debug.SetPanicOnFault(true))
+	defer func() {
+		if fault := recover(); fault != nil {
+			err = fmt.Errorf("the key file %s is damaged, restore it from a backup: %v", path, fault)
+		}
+	}()
+	if err := read(); err != nil {
+		return fmt.Errorf("opening the key file %s: %w", path, err)
+	}
+	return nil
 }
 
 // syncDir makes the existence of a new file durable; a file's own fsync does not.

@@ -3,6 +3,7 @@ package store
 import (
 	"cmp"
 	"context"
+	"fmt"
 	"slices"
 	"strings"
 	"time"
@@ -12,6 +13,9 @@ import (
 
 // Create adds a key, and its workspace if it is the first of it.
 func (e *Embedded) Create(ctx context.Context, key Key) (Key, error) {
+	if !ValidID(key.Workspace) || !ValidID(key.ID) {
+		return Key{}, fmt.Errorf("store: create: %q of %q cannot be a key's id and workspace", key.ID, key.Workspace)
+	}
 	key.Version = 1
 	key = toMilliseconds(key)
 	err := e.exclusive(ctx, "create", func() error {

@@ -151,6 +151,50 @@ func TestEmbeddedRefusesDamage(t *testing.T) {
 	}
 }
 
+func TestEmbeddedRefusesAFileThatIsNotWhole(t *testing.T) {
+	dir := t.TempDir()
+	s := openEmbedded(t, dir)
+	for i := range 100 {
+		addKey(t, s, store.Digest{byte(i)})
+	}
+	closeEmbedded(t, s)
+	path := filepath.Join(dir, "keys.db")
+	whole, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for name, content := range map[string][]byte{
+		"a quarter": whole[:len(whole)/4], "half": whole[:len(whole)/2], "other content": []byte(strings.Repeat("keys ", 9999)),
+	} {
+		if err := os.WriteFile(path, content, 0o600); err != nil {
+			t.Fatal(err)
+		}
+		_, err := store.OpenEmbedded(embeddedConfig(dir, store.Defaults{}))
+		if err == nil || !strings.Contains(err.Error(), "the key file "+path) {
+			t.Errorf("%s: error %v, want one that names the file", name, err)
+		}
+		if err := os.Remove(path); err != nil { // a new one: the old one may still be locked
+			t.Fatal(err)
+		}
+	}
+}
+
+func TestEmbeddedRefusesIDsThatItCouldNotReadBack(t *testing.T) {
+	s := openEmbedded(t, t.TempDir())
+	defer closeEmbedded(t, s)
+	for _, id := range []string{"", "a/b", "é"} {
+		if _, err := s.Create(t.Context(), store.Key{ID: id, Workspace: "acme"}); err == nil {
+			t.Errorf("a key with id %q is created", id)
+		}
+		if _, err := s.Create(t.Context(), store.Key{ID: "x", Workspace: id}); err == nil {
+			t.Errorf("a key of workspace %q is created", id)
+		}
+		if _, err := s.UpdateWorkspace(t.Context(), id, func(*store.Workspace) error { return nil }); err == nil {
+			t.Errorf("workspace %q gets settings", id)
+		}
+	}
+}
+
 func rewrite(t *testing.T, dir, bucket, name string, change func([]byte) []byte) {
 	t.Helper()
 	db, err := bbolt.Open(filepath.Join(dir, "keys.db"), 0o600, nil)

@@ -2,6 +2,7 @@ package store
 
 import (
 	"context"
+	"fmt"
 	"slices"
 
 	"go.etcd.io/bbolt"
@@ -34,6 +35,9 @@ func (e *Embedded) ListWorkspaces(_ context.Context, after string, limit int) ([
 
 // UpdateWorkspace replaces the settings of a workspace. Changes come one after the other here, so change runs once.
 func (e *Embedded) UpdateWorkspace(ctx context.Context, id string, change func(*Workspace) error) (Workspace, error) {
+	if !ValidID(id) {
+		return Workspace{}, fmt.Errorf("store: update_workspace: %q cannot be a workspace's id", id)
+	}
 	var after Workspace
 	err := e.exclusive(ctx, "update_workspace", func() error {
 		before, err := e.Workspace(ctx, id)
