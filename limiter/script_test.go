@@ -2,7 +2,6 @@ package limiter_test
 
 import (
 	"fmt"
-	"math/rand/v2"
 	"net"
 	"os"
 	"os/exec"
@@ -12,12 +11,18 @@ import (
 	"github.com/redis/go-redis/v9"
 
 	"tpgate/limiter"
+	"tpgate/limiter/limitertest"
 )
 
 // takeScript runs window.lua with the time as an argument: KEYS lists, ARGV time, permits, encoded limits.
 var takeScript = redis.NewScript(limiter.Script(`
-clock(ARGV[1])
-local granted, quota, window, remaining, oldest = take(tonumber(ARGV[2]), KEYS[1], limit_of(ARGV[3]), KEYS[2], ARGV[4] and limit_of(ARGV[4]))
+now, now_us, second = ARGV[1], tonumber(ARGV[1]), sub(ARGV[1], 1, 10) .. '000000'
+local limit, granted, quota, window, remaining, oldest = limit_of(ARGV[3])
+if not KEYS[2] and #limit == 1 then
+	granted, quota, window, remaining, oldest = take_one(tonumber(ARGV[2]), KEYS[1], limit)
+else
+	granted, quota, window, remaining, oldest = take(tonumber(ARGV[2]), KEYS[1], limit, KEYS[2], ARGV[4] and limit_of(ARGV[4]))
+end
 return {granted, quota, window and window.text or '', remaining, oldest or ''}`))
 
 // script is the window of window.lua on a real Redis.
@@ -80,59 +85,16 @@ func startRedis(t testing.TB) *redis.Client {
 	return nil
 }
 
-type mem map[string]*limiter.Admissions
-
-func (m mem) Take(now limiter.Stamp, n int, key string, limits ...limiter.Limit) limiter.Grant {
-	var qs []limiter.Quota
-	for i, l := range limits {
-		k := fmt.Sprint(key, i)
-		if m[k] == nil {
-			m[k] = &limiter.Admissions{}
-		}
-		qs = append(qs, limiter.Quota{Admissions: m[k], Limit: l})
-	}
-	return limiter.Take(now, n, qs...)
+func TestScript(t *testing.T) {
+	limitertest.Run(t, func(t *testing.T) limitertest.Taker { return script{t, startRedis(t)} })
 }
 
-func TestLuaSmoke(t *testing.T) {
-	s := script{t, startRedis(t)}
-	m := mem{}
-	limits := []limiter.Limit{}
-	for _, x := range []string{"5/10s", "5/1m", "3/10s,10/1m", "1/1s,4/10s,7/1m", "0/1m", "off", "10/1m,3/10s", "20/30s"} {
-		l, err := limiter.Parse(x)
-		if err != nil {
+func TestScriptAgainstMemory(t *testing.T) {
+	client := startRedis(t)
+	for seed := range uint64(3) {
+		if err := client.FlushAll(t.Context()).Err(); err != nil {
 			t.Fatal(err)
 		}
-		limits = append(limits, l)
+		limitertest.Compare(t, script{t, client}, memory{}, seed, 20_000)
 	}
-	rng := rand.New(rand.NewPCG(3, 2))
-	now := limiter.StampOf(time.Now())
-	granted := 0
-	for i := range 20000 {
-		switch rng.IntN(20) {
-		case 0:
-			now -= limiter.Stamp(rng.IntN(20_000_000))
-		case 1:
-			now += limiter.Stamp(rng.IntN(70_000_000))
-		case 2:
-			now -= limiter.Stamp(rng.IntN(200_000_000))
-		case 3, 4, 5, 6, 7, 8:
-			now += limiter.Stamp(rng.IntN(3_000_000))
-		}
-		key := fmt.Sprint("k", rng.IntN(3))
-		n := 1
-		if rng.IntN(3) == 0 {
-			n = 1 + rng.IntN(20)
-		}
-		ls := []limiter.Limit{limits[rng.IntN(len(limits))]}
-		if rng.IntN(2) == 0 {
-			ls = append(ls, limits[rng.IntN(len(limits))])
-		}
-		a, b := m.Take(now, n, key, ls...), s.Take(now, n, key, ls...)
-		granted += a.Granted
-		if a != b {
-			t.Fatalf("step %d now %d n %d %s %v:\n go  %+v\n lua %+v", i, now, n, key, ls, a, b)
-		}
-	}
-	t.Log(granted)
 }

@@ -8,6 +8,7 @@ package limiter
 
 import (
 	"fmt"
+	"strconv"
 	"time"
 )
 
@@ -53,25 +54,34 @@ func (l *Limit) Windows() []Window { return l.windows[:l.count] }
 // String returns the limit as it was written, "off" for [Off], "" when not set.
 func (l Limit) String() string { return l.text }
 
-// EncodedSize is the length of every encoded limit in bytes.
-const EncodedSize = 1 + MaxWindows*(permitDigits+lengthDigits)
-
 const (
 	permitDigits = 7
 	lengthDigits = 10
 )
 
-// Encode returns the limit as window.lua reads it, always [EncodedSize] ASCII characters: "-" (not set), or the number of windows, "0" to "3" ("0" is off);
-// then for each of three windows seven digits of permits and ten digits of its length in milliseconds.
+// Encode returns the limit as window.lua reads it: "-" (not set), or the number of windows as one digit ("0" is off) and for each window seven digits of permits and ten digits of
+// its length in milliseconds.
 func (l Limit) Encode() string {
-	head := "-"
-	if l.IsSet() {
-		head = string('0' + rune(l.count))
+	if !l.IsSet() {
+		return "-"
 	}
-	for _, w := range l.windows {
-		head += fmt.Sprintf("%0*d%0*d", permitDigits, w.Permits, lengthDigits, w.Length.Milliseconds())
+	text := strconv.Itoa(l.count)
+	for _, w := range l.Windows() {
+		text += fmt.Sprintf("%0*d%0*d", permitDigits, w.Permits, lengthDigits, w.Length.Milliseconds())
 	}
-	return head
+	return text
+}
+
+// EncodedLength returns how long the encoded limit is that begins with this byte; 0 if no encoded limit does.
+func EncodedLength(first byte) int {
+	switch {
+	case first == '-':
+		return 1
+	case first >= '0' && first <= '0'+MaxWindows:
+		return 1 + int(first-'0')*(permitDigits+lengthDigits)
+	default:
+		return 0
+	}
 }
 
 // AtMost reports whether l never admits more than bound does: whether every window of bound has a window in l at least as long with at most as many permits.

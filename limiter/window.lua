@@ -3,42 +3,34 @@
 -- A list holds admission times, oldest first, each 16 digits of microseconds since 1970, so that they compare as strings. One list serves all windows of a limit.
 -- An admission is live in a window if it is younger than its length. The N-th newest is dead, or there is none <=> one more is admitted.
 --
--- clock(now)                   the one time of this call, 16 digits; before anything else
+-- now, now_us, second          the one time of this call, as 16 digits and as a number, and its second as 16 digits; the script sets them before anything else
 -- limit_of(encoded)            the parsed form of a limit as limiter.Limit.Encode writes it; raises an error if it is malformed
 -- take(n, list, limit [, list, limit])
 --                              asks all windows of all quotas for n permits and takes as many as all have, from all. A refusal writes nothing.
 --                              Returns granted, the index of the quota whose window is closest to its end (0: no limit applies), that window,
 --                              its remaining permits, and its oldest live admission (16 digits; now if it has none).
+--
+-- Each function here costs every call 2,000 instructions to make, and each "%.0f" 6,000: there are few, and numbers are written with "%d".
 local call, sub, format, floor = redis.call, string.sub, string.format, math.floor
-local now, now_us
+local now, now_us, second
 local limits = {}
-
-local function clock(time)
-	now, now_us = time, tonumber(time)
-end
-
--- stamp_at writes microseconds as a list holds them.
-local function stamp_at(us)
-	return format('%016.0f', us)
-end
 
 local function limit_of(encoded)
 	local limit = limits[encoded]
 	if limit then return limit end
 	local count = tonumber(sub(encoded, 1, 1))
-	if #encoded ~= 52 or not count or count > 3 or string.find(encoded, '%D') then error('malformed limit') end
-	limit = {widest = 0}
+	if not count or count > 3 or #encoded ~= 1 + 17 * count then error('malformed limit') end
+	local windows, widest, widest_at = {}, 0, 0
 	for i = 1, count do
 		local text = sub(encoded, 17 * i - 15, 17 * i + 1) -- seven digits of permits, ten of milliseconds
-		local permits, length = tonumber(sub(text, 1, 7)), tonumber(sub(text, 8)) * 1000
-		if length < 1000 then error('malformed limit') end
-		limit[i] = {text = text, permits = permits, length = length, cut = stamp_at(now_us - length), from = '-' .. permits}
-		if length > limit.widest then
-			limit.widest, limit.widest_at = length, i
+		local permits, length = tonumber(sub(text, 1, 7)), sub(text, 8) * 1000
+		if not (permits >= 0 and length >= 1000) then error('malformed limit') end
+		windows[i] = {text = text, permits = permits, length = length, cut = format('%016d', now_us - length)}
+		if length > widest then
+			widest, widest_at = length, i
 		end
 	end
-	limit.future = stamp_at(now_us + limit.widest)
-	limit.ttl = format('%.0f', limit.widest / 1000 + 1000)
+	limit = {windows[1], windows[2], windows[3], widest = widest, widest_at = widest_at, future = count > 0 and format('%016d', now_us + widest)}
 	limits[encoded] = limit
 	return limit
 end
@@ -63,7 +55,7 @@ local function live(list, length, w)
 	if w.permits == 0 then return 0, now, length end
 	local dead, oldest = 0, nil
 	if length > w.permits then
-		dead, oldest = length - w.permits, call('LINDEX', list, w.from)
+		dead, oldest = length - w.permits, call('LINDEX', list, '-' .. w.permits)
 	else
 		oldest = call('LINDEX', list, '0')
 	end
@@ -84,7 +76,7 @@ end
 
 -- forget_future turns stamps ahead of now into now: the clock was put back by more than the widest window, and nobody shall wait until it has caught up.
 -- It rewrites at most as many elements as a window has permits. It is the one thing that a refusal may write.
-local function forget_future(list, length, ttl)
+local function forget_future(list, length, widest)
 	local first = 0
 	if call('LINDEX', list, '0') <= now then first = bisect(list, 0, length - 1, nil, now) end
 	if first == 0 then
@@ -97,21 +89,18 @@ local function forget_future(list, length, ttl)
 	for missing = length - first, 1, -1000 do
 		call('RPUSH', list, unpack(stamps, 1, math.min(missing, 1000)))
 	end
-	call('PEXPIRE', list, ttl)
+	call('PEXPIRE', list, format('%d', 2 * widest / 1000 + 5000))
 end
 
--- What take found of each window; kept outside so that a batch makes no garbage.
-local found_live, found_oldest, found_window, found_quota = {}, {}, {}, {}
-local newest, dead = {}, {}
-
--- admit writes n admissions to the list of quota q, drops what is dead even in the widest window, and lets the list live as long as its newest admission counts.
-local function admit(q, list, limit, n)
-	local stamp, ttl = now, limit.ttl
-	if newest[q] and newest[q] > now then -- the clock stepped back: never older than the predecessor
-		stamp = newest[q]
-		ttl = format('%.0f', 2 * limit.widest / 1000 + 1000)
+-- admit writes n admissions to a list whose newest element is given (false: it is empty) and whose first elements, as many as dead says, count in no window any more.
+-- The list lives as long as its newest admission counts, which may be the widest window's length ahead of now. Its TTL is looked after once a second, with seconds to spare: to write
+-- it each time costs a tenth of the decision. (Who changes a limit lengthens the TTL with it: update.lua, settings.lua.)
+local function admit(list, limit, n, newest, dead)
+	local stamp, least = now, limit.widest / 1000 + 2000
+	if newest and newest > now then -- the clock stepped back: never older than the predecessor
+		stamp, least = newest, least + limit.widest / 1000
 	end
-	if dead[q] > 0 then call('LTRIM', list, dead[q], '-1') end
+	if dead > 0 then call('LTRIM', list, dead, '-1') end
 	if n == 1 then
 		call('RPUSH', list, stamp)
 	else
@@ -119,45 +108,71 @@ local function admit(q, list, limit, n)
 		for i = 1, n do stamps[i] = stamp end
 		call('RPUSH', list, unpack(stamps))
 	end
-	call('PEXPIRE', list, ttl)
+	if (not newest or newest < second) and call('PTTL', list) < least then call('PEXPIRE', list, format('%d', 2 * limit.widest / 1000 + 5000)) end
+end
+
+-- take_one is take for the usual case of one quota with one window; a script may call it itself.
+local function take_one(n, list, limit)
+	local w, count, oldest, dead = limit[1], 0, now, 0
+	local newest = call('LINDEX', list, '-1')
+	if newest then
+		local length = call('LLEN', list)
+		if newest > limit.future then
+			forget_future(list, length, limit.widest)
+			newest = now
+		end
+		if newest <= w.cut then
+			dead = length
+		elseif length <= w.permits then -- as live does, without a call
+			oldest = call('LINDEX', list, '0')
+			count = length
+			if oldest <= w.cut then count, oldest, dead = live(list, length, w) end
+		else
+			count, oldest, dead = live(list, length, w)
+		end
+	end
+	local left = w.permits - count
+	if n > left then n = left end
+	if n == 1 and dead == 0 and newest and newest >= second and newest <= now then
+		call('RPUSH', list, now) -- all that admit would do
+	elseif n > 0 then
+		admit(list, limit, n, newest, dead)
+	end
+	return n, 1, w, left - n, oldest
 end
 
 local function take(n, list1, limit1, list2, limit2)
-	local windows, granted, list, limit = 0, n, list1, limit1
+	local windows, granted, list, limit = {}, n, list1, limit1
+	local newest, dead = {}, {}
 	for q = 1, list2 and 2 or 1 do
 		if q == 2 then list, limit = list2, limit2 end
-		if limit[1] then
-			newest[q], dead[q] = call('LINDEX', list, '-1'), 0
-			local length = newest[q] and call('LLEN', list) or 0
-			if newest[q] and newest[q] > limit.future then
-				forget_future(list, length, limit.ttl)
-				newest[q] = now
-			end
-			for i = 1, #limit do
-				local w, count, oldest, first = limit[i], 0, now, length
-				if newest[q] and newest[q] > w.cut then count, oldest, first = live(list, length, w) end
-				windows = windows + 1
-				found_live[windows], found_oldest[windows], found_window[windows], found_quota[windows] = count, oldest, w, q
-				if i == limit.widest_at then dead[q] = first end
-				if w.permits - count < granted then granted = w.permits - count end
-			end
+		newest[q], dead[q] = limit[1] and call('LINDEX', list, '-1'), 0
+		local length = newest[q] and call('LLEN', list) or 0
+		if newest[q] and newest[q] > limit.future then
+			forget_future(list, length, limit.widest)
+			newest[q] = now
+		end
+		for i = 1, #limit do
+			local w, count, oldest, first = limit[i], 0, now, length
+			if newest[q] and newest[q] > w.cut then count, oldest, first = live(list, length, w) end
+			windows[#windows + 1] = {quota = q, window = w, left = w.permits - count, oldest = oldest}
+			if i == limit.widest_at then dead[q] = first end
+			if w.permits - count < granted then granted = w.permits - count end
 		end
 	end
-	local closest, remaining, reset = 0, 0, nil
-	for i = 1, windows do
-		local w = found_window[i]
-		local left = w.permits - found_live[i] - granted
-		if closest == 0 or left < remaining then
-			closest, remaining, reset = i, left, nil
-		elseif left == remaining then -- a tie: the one that frees its next permit last
-			reset = reset or found_oldest[closest] + found_window[closest].length
-			local other = found_oldest[i] + w.length
-			if other > reset then closest, reset = i, other end
+	local closest
+	for i = 1, #windows do
+		local other = windows[i]
+		if not closest or other.left < closest.left then
+			closest = other
+		elseif other.left == closest.left and other.oldest + other.window.length > closest.oldest + closest.window.length then
+			closest = other -- a tie: the one that frees its next permit last
 		end
 	end
 	if granted > 0 then
-		if limit1[1] then admit(1, list1, limit1, granted) end
-		if list2 and limit2[1] then admit(2, list2, limit2, granted) end
+		if limit1[1] then admit(list1, limit1, granted, newest[1], dead[1]) end
+		if list2 and limit2[1] then admit(list2, limit2, granted, newest[2], dead[2]) end
 	end
-	return granted, found_quota[closest] or 0, found_window[closest], remaining, found_oldest[closest]
+	if not closest then return granted, 0 end
+	return granted, closest.quota, closest.window, closest.left - granted, closest.oldest
 end

@@ -25,6 +25,7 @@ type call struct {
 	place    place // zero: a look-up in the index
 	slot     uint16
 	asking   bool // redirected by ASK
+	shared   bool // the workspace's quota is, or may be, on
 	deadline time.Time
 
 	permits int   // of this call and those merged into it
@@ -84,7 +85,7 @@ func (f *flight) add(c *call) {
 	if c.place != (place{}) {
 		list, index = &f.verifies, f.index[1]
 	}
-	if head, ok := index[c.digest]; ok && head.permits < maxPermits && head.place == c.place && head.asking == c.asking {
+	if head, ok := index[c.digest]; ok && head.permits < maxPermits && head.place == c.place && head.asking == c.asking && head.shared == c.shared {
 		head.permits++
 		c.merged, head.merged = head.merged, c
 		return

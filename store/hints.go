@@ -11,6 +11,7 @@ import (
 type hint struct {
 	place   place
 	slot    uint16
+	shared  atomic.Bool // the workspace has had a limit of its own
 	refused atomic.Pointer[refusal]
 }
 

@@ -210,7 +210,7 @@ func (p *pilot) chunks(f *flight, now time.Time) []chunk {
 				c.answer = answer{err: errNoLane}
 				continue
 			}
-			if current == nil || len(current.calls) == maxEntries || current.calls[0].asking != c.asking || (p.oneSlot && current.calls[0].slot != c.slot) {
+			if current == nil || len(current.calls) == maxEntries || current.calls[0].asking != c.asking || current.calls[0].shared != c.shared || (p.oneSlot && current.calls[0].slot != c.slot) {
 				chunks = append(chunks, chunk{script: part.script, nonce: p.nextNonce()})
 				current = &chunks[len(chunks)-1]
 			}
@@ -234,7 +234,10 @@ func (p *pilot) appendCall(dst []byte, c *chunk) []byte {
 	n := len(c.calls)
 	keys, args := n, 2+n
 	if c.script == &p.verify {
-		keys, args = 4*n, 4+2*n
+		keys, args = 3*n, 5+n
+		if c.calls[0].shared {
+			keys += n
+		}
 	}
 	dst = append(dst, '*')
 	dst = strconv.AppendInt(dst, int64(3+keys+args), 10)

@@ -5,29 +5,23 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"strconv"
 	"time"
 
 	"tpgate/limiter"
 )
 
-// A key in Redis is one packed string that verify.lua reads by position; a workspace's settings are another. All numbers in front are ASCII digits of fixed width, so that
-// Lua compares them as strings. What no script needs stands behind them as JSON. The first byte is the layout's version.
+// A key in Redis is one packed string that verify.lua reads by position; a workspace's settings are another. Numbers are ASCII digits of fixed width, so that Lua compares them
+// as strings. What no script needs stands at the end as JSON. The first byte is the layout's version. Short is fast: a byte of a record costs Redis ten instructions a check.
 //
-//	record    layout 1 | digest 32 | previous digest 32 | its end 15 | expiry 15 | epoch 8 | last used 15 | disabled 1 | limit 52 | version 12 | JSON
-//	settings  layout 1 | store id 16 | epoch 8 | suspended 1 | limit 52 | version 12 | JSON
+//	record    layout 1 | digest 32 | last used 15 | epoch 8 | disabled 1 | expiry 15 | limit 1+17n | version 12 | rotated 1 | if rotated: previous digest 32, its end 15 | JSON
+//	settings  layout 1 | store id 16 | epoch 8 | suspended 1 | limit 1+17n | version 12 | JSON, if a limit is set
 //
 // Times are milliseconds since 1970. The epoch counts how often all keys of the workspace were deleted at once; a record of an older epoch is dead.
 const (
-	layout         = '1'
-	recordHead     = 1 + 32 + 32 + 15 + 15 + 8 + 15 + 1 + limiter.EncodedSize + 12
-	epochOffset    = 1 + 32 + 32 + 15 + 15 // in a record
-	lastUsedOffset = epochOffset + 8
-	versionOffset  = recordHead - 12
-	settingsHead   = 1 + storeIDLength + 8 + 1 + limiter.EncodedSize + 12
-	storeIDLength  = 16
-	never          = "999999999999999" // as an expiry
-	zeroTime       = "000000000000000"
+	layout        = '1'
+	storeIDLength = 16
+	never         = "999999999999999" // as an expiry
+	zeroTime      = "000000000000000"
 )
 
 var errBroken = errors.New("the record is damaged or of a newer version of tpgate")
@@ -44,42 +38,42 @@ type recordTail struct {
 func appendRecord(dst []byte, key *Key, epoch string) []byte {
 	dst = append(dst, layout)
 	dst = append(dst, key.Digest[:]...)
-	dst = append(dst, key.Previous[:]...)
-	dst = appendTime(dst, key.PreviousUntil)
+	dst = appendTime(dst, key.LastUsedAt)
+	dst = append(dst, epoch...)
+	dst = append(dst, digit(key.Disabled))
 	if key.ExpiresAt.IsZero() {
 		dst = append(dst, never...)
 	} else {
 		dst = appendTime(dst, key.ExpiresAt)
 	}
-	dst = append(dst, epoch...)
-	dst = appendTime(dst, key.LastUsedAt)
-	dst = append(dst, '0'+boolDigit(key.Disabled))
 	dst = append(dst, key.Limit.Encode()...)
 	dst = fmt.Appendf(dst, "%012d", key.Version)
+	rotated := key.Previous != Digest{}
+	dst = append(dst, digit(rotated))
+	if rotated {
+		dst = append(dst, key.Previous[:]...)
+		dst = appendTime(dst, key.PreviousUntil)
+	}
 	tail, _ := json.Marshal(recordTail{Name: key.Name, Hint: key.Hint, Limit: key.Limit.String(), CreatedAt: key.CreatedAt.UnixMilli()}) // strings and a number always encode
 	return append(dst, tail...)
 }
 
 // parseRecord reads a record and returns the key with its epoch.
 func parseRecord(workspace, id string, record []byte) (Key, string, error) {
-	if len(record) < recordHead || record[0] != layout {
-		return Key{}, "", errBroken
-	}
+	r := fields{rest: record}
 	key := Key{ID: id, Workspace: workspace}
-	r := fields{rest: record[1:]}
+	r.broken = r.flag() != layout
 	copy(key.Digest[:], r.next(32))
-	copy(key.Previous[:], r.next(32))
-	key.PreviousUntil = r.time()
-	if expiry := r.peek(15); string(expiry) == never {
-		r.next(15)
-	} else {
-		key.ExpiresAt = r.time()
-	}
-	epoch := string(r.next(8))
 	key.LastUsedAt = r.time()
-	key.Disabled = r.next(1)[0] != '0'
-	r.next(limiter.EncodedSize)
+	epoch := string(r.next(8))
+	key.Disabled = r.flag() != '0'
+	key.ExpiresAt = r.expiry()
+	r.limit()
 	key.Version = r.number(12)
+	if r.flag() == '1' {
+		copy(key.Previous[:], r.next(32))
+		key.PreviousUntil = r.time()
+	}
 	var tail recordTail
 	if err := json.Unmarshal(r.rest, &tail); err != nil || r.broken {
 		return Key{}, "", errBroken
@@ -106,25 +100,34 @@ func appendSettings(dst []byte, storeID string, s *settings) []byte {
 	dst = append(dst, layout)
 	dst = append(dst, storeID...)
 	dst = append(dst, s.epoch...)
-	dst = append(dst, '0'+boolDigit(s.Suspended))
+	dst = append(dst, digit(s.Suspended))
 	dst = append(dst, s.Limit.Encode()...)
 	dst = fmt.Appendf(dst, "%012d", s.Version)
-	tail, _ := json.Marshal(settingsTail{Limit: s.Limit.String()}) // a string always encodes
-	return append(dst, tail...)
+	if s.Limit.IsSet() {
+		tail, _ := json.Marshal(settingsTail{Limit: s.Limit.String()}) // a string always encodes
+		dst = append(dst, tail...)
+	}
+	return dst
 }
 
 func parseSettings(workspace, storeID string, text []byte) (settings, error) {
-	if len(text) < settingsHead || text[0] != layout || !bytes.Equal(text[1:1+storeIDLength], []byte(storeID)) {
+	r := fields{rest: text}
+	s := settings{Workspace: Workspace{ID: workspace}}
+	if r.flag() != layout || string(r.next(storeIDLength)) != storeID {
 		return settings{}, fmt.Errorf("the settings of workspace %s are damaged or belong to another store", workspace)
 	}
-	s := settings{Workspace: Workspace{ID: workspace}}
-	r := fields{rest: text[1+storeIDLength:]}
 	s.epoch = string(r.next(8))
-	s.Suspended = r.next(1)[0] != '0'
-	r.next(limiter.EncodedSize)
+	s.Suspended = r.flag() != '0'
+	r.limit()
 	s.Version = r.number(12)
+	if r.broken {
+		return settings{}, errBroken
+	}
+	if len(r.rest) == 0 {
+		return s, nil
+	}
 	var tail settingsTail
-	if err := json.Unmarshal(r.rest, &tail); err != nil || r.broken {
+	if err := json.Unmarshal(r.rest, &tail); err != nil {
 		return settings{}, errBroken
 	}
 	limit, err := parseStoredLimit(tail.Limit)
@@ -132,24 +135,27 @@ func parseSettings(workspace, storeID string, text []byte) (settings, error) {
 	return s, err
 }
 
-// fields reads fixed-width fields from the front; the caller has checked the length.
+// fields reads fields from the front. After something was missing or malformed, broken is true and what it returns means nothing.
 type fields struct {
 	rest   []byte
 	broken bool
 }
 
-func (f *fields) peek(n int) []byte { return f.rest[:n] }
-
 func (f *fields) next(n int) []byte {
+	if len(f.rest) < n {
+		f.broken, f.rest = true, make([]byte, n)
+	}
 	field := f.rest[:n]
 	f.rest = f.rest[n:]
 	return field
 }
 
+func (f *fields) flag() byte { return f.next(1)[0] }
+
 func (f *fields) number(n int) int64 {
-	v, err := strconv.ParseUint(string(f.next(n)), 10, 63)
-	f.broken = f.broken || err != nil
-	return int64(v)
+	v, ok := digits(f.next(n))
+	f.broken = f.broken || !ok
+	return v
 }
 
 func (f *fields) time() time.Time {
@@ -160,6 +166,23 @@ func (f *fields) time() time.Time {
 	return time.UnixMilli(ms).UTC()
 }
 
+func (f *fields) expiry() time.Time {
+	if bytes.HasPrefix(f.rest, []byte(never)) {
+		f.next(len(never))
+		return time.Time{}
+	}
+	return f.time()
+}
+
+// limit skips an encoded limit; how it was written stands in the JSON.
+func (f *fields) limit() {
+	if len(f.rest) == 0 || limiter.EncodedLength(f.rest[0]) == 0 {
+		f.broken = true
+		return
+	}
+	f.next(limiter.EncodedLength(f.rest[0]))
+}
+
 func appendTime(dst []byte, t time.Time) []byte {
 	if t.IsZero() {
 		return append(dst, zeroTime...)
@@ -167,11 +190,11 @@ func appendTime(dst []byte, t time.Time) []byte {
 	return fmt.Appendf(dst, "%015d", min(max(t.UnixMilli(), 1), 999_999_999_999_998))
 }
 
-func boolDigit(b bool) byte {
+func digit(b bool) byte {
 	if b {
-		return 1
+		return '1'
 	}
-	return 0
+	return '0'
 }
 
 func parseStoredLimit(text string) (limiter.Limit, error) {

@@ -21,6 +21,7 @@ type Redis struct {
 	names    names
 	id       string
 	defaults Defaults
+	shared   bool // workspaces have a quota by default
 	control  redis.UniversalClient
 	hints    hints
 	checks   *router
@@ -67,7 +68,7 @@ func OpenRedis(ctx context.Context, config RedisConfig) (*Redis, error) {
 		return nil, err
 	}
 	client := redis.NewUniversalClient(options)
-	r := &Redis{names: names{config.Prefix}, defaults: config.Defaults, control: client, metrics: config.Metrics, logger: config.Logger}
+	r := &Redis{names: names{config.Prefix}, defaults: config.Defaults, shared: len(config.Defaults.WorkspaceLimit.Windows()) > 0, control: client, metrics: config.Metrics, logger: config.Logger}
 	if err := errors.Join(r.fit(ctx)); err != nil {
 		return nil, errors.Join(err, client.Close())
 	}

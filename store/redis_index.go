@@ -7,6 +7,8 @@ import (
 	"time"
 
 	"github.com/redis/go-redis/v9"
+
+	"tpgate/limiter"
 )
 
 // claimDigest enters a digest into the index. An entry of another place is respected only while a record proves it: a crash or a deleted workspace may have left it behind.
@@ -58,6 +60,15 @@ func (r *Redis) setIndex(ctx context.Context, digest Digest, believed, next stri
 		return "", errLost
 	}
 	return found, err
+}
+
+// keepFor is how long, in milliseconds, admissions must be kept after a limit was set: twice its widest window and a bit, as window.lua has it.
+func keepFor(limit limiter.Limit) int64 {
+	widest := time.Duration(0)
+	for _, w := range limit.Windows() {
+		widest = max(widest, w.Length)
+	}
+	return 2*widest.Milliseconds() + 5000
 }
 
 // changed ends an operation that may have changed what checks come to.

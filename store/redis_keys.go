@@ -19,6 +19,7 @@ const firstEpoch = "00000000"
 // Create adds a key: the workspace's name, then the record, then the index entry.
 func (r *Redis) Create(ctx context.Context, key Key) (Key, error) {
 	defer r.metrics.observe("create", time.Now())
+	key = toMilliseconds(key)
 	key.Version = 1
 	p := place{key.Workspace, key.ID}
 	if err := r.control.ZAdd(ctx, r.names.workspaces(), redis.Z{Member: key.Workspace}).Err(); err != nil {
@@ -150,8 +151,8 @@ func (r *Redis) UpdateKey(ctx context.Context, workspace, id string, change func
 				return Key{}, r.failed("update", err)
 			}
 		}
-		done, err := updateScript.Run(ctx, r.control, []string{r.names.record(p), r.names.settings(workspace)},
-			fmt.Sprintf("%012d", before.Version), appendRecord(nil, &after, epoch)).Int()
+		done, err := updateScript.Run(ctx, r.control, []string{r.names.record(p), r.names.settings(workspace), r.names.window(p)},
+			fmt.Sprintf("%012d", before.Version), appendRecord(nil, &after, epoch), keepFor(after.Limit.Or(r.defaults.KeyLimit))).Int()
 		switch {
 		case err != nil:
 			return Key{}, r.failed("update", err)
@@ -230,16 +231,13 @@ func memberID(member string) string {
 	return id
 }
 
-// recordDigests returns the digests under which a record can be in the index.
+// recordDigests returns the digests under which a record can be in the index; none if it is damaged.
 func recordDigests(record []byte) []Digest {
-	if len(record) < recordHead {
+	key, _, err := parseRecord("", "", record)
+	if err != nil {
 		return nil
 	}
-	digests := []Digest{Digest(record[1:33])}
-	if previous := Digest(record[33:65]); previous != (Digest{}) {
-		digests = append(digests, previous)
-	}
-	return digests
+	return digestsLeft(&key, &Key{})
 }
 
 // digestsLeft returns the digests that from has and to has not.

@@ -11,12 +11,12 @@ import (
 //	PREFIX:workspaces         sorted set of all workspaces that have settings
 //	PREFIX:sweep              set of workspaces with dead keys
 //	PREFIX:index:0000…1023    hash: digest → place "workspace/id"; field "" holds the store's id
-//	PREFIX:{W}:settings       settings of workspace W
+//	PREFIX:{W}:s              settings of workspace W
 //	PREFIX:{W}:keys           sorted set of its keys: "created at/id"
 //	PREFIX:{W}:dead           the same, of keys that were deleted all at once
-//	PREFIX:{W}:key:ID         record of a key
-//	PREFIX:{W}:window:ID      admissions of a key
-//	PREFIX:{W}:window         admissions of the workspace
+//	PREFIX:{W}:k:ID           record of a key
+//	PREFIX:{W}:w:ID           admissions of a key
+//	PREFIX:{W}:w              admissions of the workspace
 type names struct{ prefix string }
 
 const buckets = 1024
@@ -31,12 +31,12 @@ func (n names) bucketOf(d Digest) string { return n.bucket(bucketNumber(d)) }
 
 func (n names) of(workspace, what string) string { return n.prefix + ":{" + workspace + "}:" + what }
 
-func (n names) settings(workspace string) string { return n.of(workspace, "settings") }
+func (n names) settings(workspace string) string { return n.of(workspace, "s") }
 func (n names) keys(workspace string) string     { return n.of(workspace, "keys") }
 func (n names) dead(workspace string) string     { return n.of(workspace, "dead") }
 
-func (n names) record(p place) string { return n.of(p.workspace, "key:"+p.id) }
-func (n names) window(p place) string { return n.of(p.workspace, "window:"+p.id) }
+func (n names) record(p place) string { return n.of(p.workspace, "k:"+p.id) }
+func (n names) window(p place) string { return n.of(p.workspace, "w:"+p.id) }
 
 // bucketNumber is the digest's first ten bits.
 func bucketNumber(d Digest) int { return int(d[0])<<2 | int(d[1])>>6 }

@@ -15,6 +15,7 @@ import (
 
 	"tpgate/limiter"
 	"tpgate/store"
+	"tpgate/store/storetest"
 )
 
 // redisServer starts a redis-server on a free loopback port and returns its address; it ends with the test.
@@ -75,20 +76,13 @@ func openRedis(t testing.TB, config store.RedisConfig) *store.Redis {
 	return s
 }
 
-func TestRedisSmoke(t *testing.T) {
-	s := openRedis(t, redisConfig(redisServer(t)))
-	tokens, _ := store.NewTokens("tp_")
-	secret := tokens.New()
-	key, err := s.Create(t.Context(), store.Key{ID: store.NewID(), Workspace: "acme", Name: "ci", Hint: tokens.Hint(secret), Digest: tokens.DigestOf(secret), CreatedAt: time.Now().Truncate(time.Millisecond).UTC()})
-	if err != nil {
-		t.Fatal(err)
-	}
-	for i := range 62 {
-		d := s.Verify(tokens.DigestOf(secret), time.Now().Add(time.Second))
-		fmt.Println(i, d.Verdict, d.Workspace, d.KeyID == key.ID, d.Standing, d.Err)
-	}
-	fmt.Println(s.Verify(tokens.DigestOf("x"), time.Now().Add(time.Second)))
-	fmt.Println(s.ListKeys(t.Context(), "acme", store.Position{}, 10))
-	fmt.Println(s.DeleteKey(t.Context(), "acme", key.ID))
-	fmt.Println(s.Verify(tokens.DigestOf(secret), time.Now().Add(time.Second)))
+func TestRedis(t *testing.T) {
+	addr := redisServer(t)
+	stores := 0
+	storetest.Run(t, func(t *testing.T, defaults store.Defaults) store.Store {
+		stores++
+		config := redisConfig(addr)
+		config.Defaults, config.Prefix = defaults, fmt.Sprintf("test%d", stores)
+		return openRedis(t, config)
+	})
 }

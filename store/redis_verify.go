@@ -37,7 +37,7 @@ func (r *Redis) Verify(digest Digest, deadline time.Time) Decision {
 
 // look finds the place of a digest. Without one, the decision stands.
 func (r *Redis) look(digest Digest, deadline time.Time) (place, Decision) {
-	a := r.checks.ask(digest, place{}, slotOf(r.names.bucketOf(digest)), deadline)
+	a := r.checks.ask(call{digest: digest, slot: slotOf(r.names.bucketOf(digest)), deadline: deadline})
 	switch a.verdict {
 	case 'F':
 		return a.found, Decision{Verdict: Unknown}
@@ -51,7 +51,13 @@ func (r *Redis) look(digest Digest, deadline time.Time) (place, Decision) {
 // decide asks for one permit of the key at the hint's place and words the answer.
 func (r *Redis) decide(digest Digest, h *hint, deadline time.Time) Decision {
 	start, changes := time.Now(), r.hints.changes.Load()
-	a := r.checks.ask(digest, h.place, h.slot, deadline)
+	asked := call{digest: digest, place: h.place, slot: h.slot, deadline: deadline, shared: h.shared.Load() || r.shared}
+	a := r.checks.ask(asked)
+	if a.verdict == 'N' { // nothing was taken
+		h.shared.Store(true)
+		asked.shared = true
+		a = r.checks.ask(asked)
+	}
 	d := Decision{Workspace: h.place.workspace, KeyID: h.place.id}
 	switch a.verdict {
 	case 'A':
@@ -91,11 +97,12 @@ func (r *Redis) undecided(operation string, p place, a answer) Decision {
 }
 
 // ask sends one check on its way and follows refusals that prove that nothing was run, until the deadline.
-func (r *router) ask(digest Digest, p place, slot uint16, deadline time.Time) answer {
+func (r *router) ask(asked call) answer {
 	c := calls.Get().(*call)
 	defer calls.Put(c)
-	c.digest, c.place, c.slot, c.deadline, c.asking = digest, p, slot, deadline, false
-	g, err := r.of(slot)
+	asked.wake = c.wake
+	*c = asked
+	g, err := r.of(c.slot)
 	if err != nil {
 		return answer{err: err}
 	}
@@ -103,10 +110,10 @@ func (r *router) ask(digest Digest, p place, slot uint16, deadline time.Time) an
 		c.answer = answer{}
 		g.do(c)
 		a := c.answer
-		if a.redirect == "" || time.Until(deadline) < followPause {
+		if a.redirect == "" || time.Until(c.deadline) < followPause {
 			return a
 		}
-		g, c.asking = r.follow(a.redirect, g, slot)
+		g, c.asking = r.follow(a.redirect, g, c.slot)
 		if g == nil {
 			return answer{err: errors.New("no node of the Redis Cluster serves this part: " + a.redirect)}
 		}

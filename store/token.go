@@ -30,8 +30,8 @@ func NewTokens(prefix string) (Tokens, error) {
 // New returns a new secret key: the prefix and 48 characters of [A-Za-z0-9] from crypto/rand.
 func (t Tokens) New() string { return t.prefix + random(secretLength) }
 
-// NewID returns a new random id for a key: 22 characters of [A-Za-z0-9], 130 bits.
-func NewID() string { return random(22) }
+// NewID returns a new random id for a key: 16 characters of [A-Za-z0-9], 95 bits.
+func NewID() string { return random(16) }
 
 // Digest returns the digest of a presented credential, and false if it cannot be a key: wrong prefix, length or alphabet. It keeps no reference to credential and does not allocate.
 func (t Tokens) Digest(credential []byte) (Digest, bool) {

@@ -88,7 +88,7 @@ func TestNewID(t *testing.T) {
 	seen := map[string]bool{}
 	for range 1000 {
 		id := store.NewID()
-		if len(id) != 22 || !store.ValidID(id) || seen[id] {
+		if len(id) != 16 || !store.ValidID(id) || seen[id] {
 			t.Fatalf("id %s is malformed or was made before", id)
 		}
 		seen[id] = true

@@ -1,6 +1,7 @@
 package store
 
 import (
+	"encoding/binary"
 	"strconv"
 	"time"
 
@@ -12,28 +13,48 @@ import (
 // appendVerify appends keys and arguments of a verify call.
 func (p *pilot) appendVerify(dst []byte, c *chunk) []byte {
 	for _, call := range c.calls {
-		dst = p.appendName(dst, call.place, ":key:", true)
+		dst = p.appendName(dst, call.place, ":k:", true)
 	}
 	for _, call := range c.calls {
-		dst = p.appendName(dst, call.place, ":settings", false)
+		dst = p.appendName(dst, call.place, ":s", false)
 	}
 	for _, call := range c.calls {
-		dst = p.appendName(dst, call.place, ":window:", true)
+		dst = p.appendName(dst, call.place, ":w:", true)
 	}
-	for _, call := range c.calls {
-		dst = p.appendName(dst, call.place, ":window", false)
+	shared := ""
+	if c.calls[0].shared {
+		shared = p.workspace
+		for _, call := range c.calls {
+			dst = p.appendName(dst, call.place, ":w", false)
+		}
 	}
 	dst = appendBulk(dst, string(c.nonce[:]))
 	dst = appendBulk(dst, p.storeID)
 	dst = appendBulk(dst, p.key)
-	dst = appendBulk(dst, p.workspace)
+	dst = appendBulk(dst, shared)
+	dst = appendPermits(dst, c.calls)
 	for _, call := range c.calls {
 		dst = appendBulk(dst, string(call.digest[:]))
 	}
-	for _, call := range c.calls {
-		dst = appendNumber(dst, call.permits)
-	}
 	return dst
+}
+
+// appendPermits appends how many permits each call asks for, in 2 bytes each; nothing if it is one for each, as without merged checks.
+func appendPermits(dst []byte, calls []*call) []byte {
+	merged := false
+	for _, call := range calls {
+		merged = merged || call.permits > 1
+	}
+	if !merged {
+		return appendBulk(dst, "")
+	}
+	dst = append(dst, '$')
+	dst = strconv.AppendInt(dst, int64(2*len(calls)), 10)
+	dst = append(dst, "\r\n"...)
+	for _, call := range calls {
+		dst = binary.BigEndian.AppendUint16(dst, uint16(call.permits))
+	}
+	return append(dst, "\r\n"...)
 }
 
 // appendLookup appends keys and arguments of a look-up call.
@@ -87,7 +108,7 @@ func appendNumber(dst []byte, n int) []byte {
 
 const (
 	stampLength   = 16
-	verdictLength = 1 + 1 + 4 + 17 + 7 + stampLength + len(Digest{})
+	verdictLength = 1 + 1 + 2 + 17 + 3 + stampLength + len(Digest{})
 )
 
 // enterVerdicts enters the answers of verify.lua. It returns false, whatever was entered, unless each is well-formed and names the digest that was asked.
@@ -95,24 +116,21 @@ func enterVerdicts(calls []*call, reply []byte) bool {
 	if len(reply) != stampLength+len(calls)*verdictLength {
 		return false
 	}
-	now, ok := digits(reply[:stampLength])
-	reply = reply[stampLength:]
-	for i, c := range calls {
-		r := fields{rest: reply[i*verdictLength : (i+1)*verdictLength]}
-		a := answer{verdict: r.next(1)[0]}
-		scope := r.next(1)[0]
-		granted, ok1 := digits(r.next(4))
-		permits, ok2 := digits(r.next(7))
-		length, ok3 := digits(r.next(10))
-		remaining, ok4 := digits(r.next(7))
-		oldest, ok5 := digits(r.next(stampLength))
-		if !ok || !ok1 || !ok2 || !ok3 || !ok4 || !ok5 || Digest(r.rest) != c.digest || granted > int64(c.permits) {
+	r := fields{rest: reply}
+	now := r.number(stampLength)
+	for _, c := range calls {
+		a := answer{verdict: r.flag()}
+		scope := r.flag()
+		a.granted = int(binary.BigEndian.Uint16(r.next(2)))
+		window := limiter.Window{Permits: int(r.number(7)), Length: time.Duration(r.number(10)) * time.Millisecond}
+		remaining := r.next(3)
+		oldest := r.number(stampLength)
+		if Digest(r.next(len(Digest{}))) != c.digest || a.granted > c.permits || r.broken {
 			return false
 		}
-		a.granted = int(granted)
 		if scope != '-' {
-			window := limiter.Window{Permits: int(permits), Length: time.Duration(length) * time.Millisecond}
-			a.standing = standingOf(scope, window, int(remaining), limiter.Stamp(oldest), limiter.Stamp(now))
+			left := int(remaining[0])<<16 | int(remaining[1])<<8 | int(remaining[2])
+			a.standing = standingOf(scope, window, left, limiter.Stamp(oldest), limiter.Stamp(now))
 		}
 		c.answer = a
 	}
