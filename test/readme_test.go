@@ -148,7 +148,7 @@ var varying = []struct {
 	word    string
 }{
 	{regexp.MustCompile(`tp_[A-Za-z0-9]*(…|\.\.\.)?`), "KEY"},
-	{regexp.MustCompile(`\b[A-Za-z0-9]{22}\b`), "ID"},
+	{regexp.MustCompile(`\b[A-Za-z0-9]{16}\b`), "ID"},
 	{regexp.MustCompile(`\d{4}-\d{2}-\d{2}([T ]\d{2}:\d{2}(:\d{2}(\.\d+)?)?(Z|[+-]\d{2}:\d{2})?)?`), "DATE"},
 	{regexp.MustCompile(`(?i)(X-RateLimit-Reset: |Retry-After: |;t=|retry after |"retry_after_seconds": ?)\d+`), "${1}N"},
 	{regexp.MustCompile(`^\[\d+\] \d+$`), "…"}, // a shell on a terminal says this of a command in the background
