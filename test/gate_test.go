@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
+	"maps"
 	"net/http"
 	"os"
 	"path/filepath"
@@ -41,6 +42,7 @@ func startGate(t *testing.T, flags ...string) *gate {
 // launch starts the program without waiting for it.
 func (g *gate) launch(more ...string) *program {
 	g.t.Helper()
+	dependOnSources(g.t)
 	args := []string{"serve", "--listen", g.data, "--admin-listen", g.admin, "--ops-listen", g.ops, "--data-dir", g.dir, "--drain", "0s", "--decision-timeout", "1s"}
 	g.program = start(g.t, nil, binary, append(append(args, g.flags...), more...)...)
 	return g.program
@@ -87,9 +89,7 @@ type fields map[string]any
 // newKey makes a key of a workspace; more fields may be given.
 func (g *gate) newKey(workspace string, more fields) (apiKey, error) {
 	body := fields{"name": "test"}
-	for name, value := range more {
-		body[name] = value
-	}
+	maps.Copy(body, more)
 	var made struct {
 		Token  apiKey `json:"token"`
 		Secret string `json:"plain_token"`

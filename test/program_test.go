@@ -122,6 +122,28 @@ func root(t *testing.T) string {
 	return dir
 }
 
+// sourcesSeen is done once a run.
+var sourcesSeen sync.Once
+
+// dependOnSources makes go test run the tests again when the program has changed. Its cache knows the files that a test looked at, but not those that TestMain built.
+func dependOnSources(t *testing.T) {
+	t.Helper()
+	sourcesSeen.Do(func() {
+		err := filepath.WalkDir(root(t), func(path string, entry os.DirEntry, err error) error {
+			if err != nil || !entry.IsDir() {
+				return err
+			}
+			if name := entry.Name(); path != root(t) && (name[0] == '.' || name == "bin" || name == "tpgate-data" || name == "test") {
+				return filepath.SkipDir
+			}
+			return nil // reading a folder is enough: the cache keeps the sizes and times of what is in it
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+	})
+}
+
 var ports = struct {
 	sync.Mutex
 	taken map[int]bool
