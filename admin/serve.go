@@ -86,7 +86,7 @@ func (a *API) guard(next http.Handler) http.Handler {
 		switch {
 		case !a.hostAllowed(r.Host):
 			a.refuse(w, &failure{status: http.StatusMisdirectedRequest, Problem: Problem{Message: "This host name is not served: use 127.0.0.1 or localhost."}})
-		case r.URL.RawPath != "" || path.Clean(r.URL.Path) != r.URL.Path:
+		case r.URL.RawPath != "" || path.Clean("/"+r.URL.Path) != r.URL.Path:
 			a.refuse(w, notFound())
 		default:
 			next.ServeHTTP(w, r)
