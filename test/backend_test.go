@@ -55,6 +55,11 @@ func (b *backend) take() []echo {
 func (b *backend) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	n, _ := io.Copy(io.Discard, r.Body)
 	e := echo{Method: r.Method, URI: r.RequestURI, Header: r.Header.Clone(), Body: n}
+	for name, values := range r.Trailer { // some servers add trailers to the headers
+		for _, value := range values {
+			e.Header.Add(name, value)
+		}
+	}
 	e.Header.Set("Host", r.Host)
 	b.mu.Lock()
 	b.seen = append(b.seen, e)

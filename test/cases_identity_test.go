@@ -16,6 +16,7 @@ var identityCases = []acceptance{
 		return s.claims("X-Workspace-Id: evil", "x-workspace-id: evil", "X-WORKSPACE-ID: evil", "X-Api-Key-Id: evil", "x-api-key-id:")
 	}},
 	{"19", "Connection: X-Workspace-Id removes nothing", nil, connectionTrick},
+	{"36", "client's own identity in trailers never arrives", nil, trailers},
 	{"20", "public route: no identity, no key", nil, publicRoute},
 	{"29", "no lie about path or host reaches tpgate", nil, lies},
 	{"30", "no path leads around the check", nil, pathGames},
@@ -68,6 +69,26 @@ func (s *stack) public(lines ...string) error {
 	}
 	if err := o.seen[0].identified(apiKey{}); err != nil {
 		return fmt.Errorf("public route: %w", err)
+	}
+	return nil
+}
+
+// trailers claims an identity after the body, announced and not.
+func trailers(s *stack) error {
+	q := question{method: "POST", key: s.good.Secret, body: "5\r\nhello\r\n0\r\n" + strings.Join(append(aliases(), "Authorization: Bearer "+unknown), "\r\n") + "\r\n\r\n"}
+	for _, announced := range []string{"X-Workspace-Id, X-Api-Key-Id, X_Workspace_Id, Authorization", "X-Other"} {
+		q.path, q.lines = "", []string{"Transfer-Encoding: chunked", "TE: trailers", "Trailer: " + announced}
+		if err := s.ask(q).allowed(s.good); err != nil {
+			return fmt.Errorf("announcing %s: %w", announced, err)
+		}
+		q.path = "/public"
+		o := s.ask(q)
+		if len(o.seen) != 1 {
+			return fmt.Errorf("announcing %s: public route: want 200, got %s", announced, o)
+		}
+		if err := o.seen[0].identified(apiKey{}); err != nil {
+			return fmt.Errorf("announcing %s: public route: %w", announced, err)
+		}
 	}
 	return nil
 }
