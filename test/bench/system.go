@@ -53,7 +53,7 @@ func (b *bench) startCluster() ([]*process, string, error) {
 	var nodes []*process
 	command := []string{"--cluster", "create"}
 	for range 3 {
-		p, address, err := b.startRedis("--cluster-enabled", "yes")
+		p, address, err := b.startRedis("--cluster-enabled", "yes", "--cluster-port", portOf(b.freeAddress()))
 		if err != nil {
 			return nil, "", err
 		}
