@@ -20,6 +20,7 @@ var identityCases = []acceptance{
 	{"20", "public route: no identity, no key", nil, publicRoute},
 	{"29", "no lie about path or host reaches tpgate", nil, lies},
 	{"30", "no path leads around the check", nil, pathGames},
+	{"37", "no path that can be read in two ways gets through", nil, ambiguousPaths},
 }
 
 // aliases are header lines in all spellings that some backend takes for X-Workspace-Id or X-Api-Key-Id.
@@ -161,6 +162,29 @@ func pathGames(s *stack) error {
 		o := s.ask(question{path: path})
 		if len(o.seen) > 0 || o.status < 400 {
 			return fmt.Errorf("%s: want a denial, got %s", path, o)
+		}
+		if o := s.ask(question{path: path, key: s.good.Secret}); o.header.Get("X-Workspace-Id") != "" {
+			return fmt.Errorf("%s: the client got tpgate's own answer: %s", path, o)
+		}
+	}
+	return nil
+}
+
+// ambiguousPaths sends paths that a proxy and a backend may take for different ones, with a good key: refused, or made plain before they arrive.
+func ambiguousPaths(s *stack) error {
+	for _, path := range []string{"/public/..%2fv1", "/public%2f..%2fv1", "/v1/..%5cpublic", "/public/../v1/x", "/v1/%2e%2e/public/x", "/v1/./x", "/v1//x"} {
+		o := s.ask(question{path: path, key: s.good.Secret})
+		if o.status == http.StatusBadRequest && len(o.seen) == 0 {
+			continue
+		}
+		if err := o.allowed(s.good); err != nil {
+			return fmt.Errorf("%s: %w", path, err)
+		}
+		got := strings.ToLower(o.seen[0].URI)
+		for _, sign := range []string{"..", "/./", "//", "%2f", "%5c", "%2e"} {
+			if strings.Contains(got, sign) {
+				return fmt.Errorf("%s reached the backend as %s", path, o.seen[0].URI)
+			}
 		}
 	}
 	return nil
