@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"os/exec"
+	"runtime"
 	"slices"
 	"strconv"
 	"strings"
@@ -17,6 +18,7 @@ type sample struct {
 	RedisCPU   float64 `json:"redis_cpu_us"`   // per request
 	P50        float64 `json:"p50_us"`
 	P99        float64 `json:"p99_us"`
+	Idle       float64 `json:"idle"` // part of the machine that nobody used meanwhile: if it is large, waiting is what limits the rate
 	requests   float64
 }
 
@@ -31,13 +33,14 @@ type load struct {
 
 // drive runs wrk with one thread. An answer of the wrong kind is an error: a number for something else is worse than none.
 func drive(g *gate, l load, d time.Duration) (sample, error) {
-	service, redis := g.cpu(), cpuOf(g.redis)
+	service, redis, idle, start := g.cpu(), cpuOf(g.redis), idleTime(), time.Now()
 	args := []string{"-t1", "-c" + strconv.Itoa(l.connections), "-d" + strconv.Itoa(int(d.Seconds())) + "s", "--timeout", "5s", "-s", l.script, g.url}
 	if l.ordered {
 		args = append(args, "ordered")
 	}
 	out, err := exec.Command("wrk", args...).CombinedOutput()
-	service, redis = g.cpu()-service, cpuOf(g.redis)-redis
+	service, redis, idle = g.cpu()-service, cpuOf(g.redis)-redis, idleTime()-idle
+	machine := time.Since(start) * time.Duration(runtime.NumCPU())
 	if err != nil {
 		return sample{}, fmt.Errorf("wrk (make tools-bench installs it): %w\n%s", err, out)
 	}
@@ -57,7 +60,10 @@ func drive(g *gate, l load, d time.Duration) (sample, error) {
 		return sample{}, fmt.Errorf("of %.0f requests to %s, %d were refused and %d broken: not what this load is to get", result.Requests, g.url, result.Refused, result.Broken)
 	}
 	perRequest := func(cpu time.Duration) float64 { return float64(cpu.Microseconds()) / result.Requests }
-	return sample{Rate: result.Requests / result.Micros * 1e6, ServiceCPU: perRequest(service), RedisCPU: perRequest(redis), P50: result.P50, P99: result.P99, requests: result.Requests}, nil
+	return sample{
+		Rate: result.Requests / result.Micros * 1e6, ServiceCPU: perRequest(service), RedisCPU: perRequest(redis), P50: result.P50, P99: result.P99,
+		Idle: float64(idle) / float64(machine), requests: result.Requests,
+	}, nil
 }
 
 // scenario is one kind of load, measured against the floor under the same load.
@@ -111,6 +117,7 @@ func (s *scenario) medians(which int) sample {
 		RedisCPU:   s.median(func(r [2]sample) float64 { return r[which].RedisCPU }),
 		P50:        s.median(func(r [2]sample) float64 { return r[which].P50 }),
 		P99:        s.median(func(r [2]sample) float64 { return r[which].P99 }),
+		Idle:       s.median(func(r [2]sample) float64 { return r[which].Idle }),
 	}
 }
 

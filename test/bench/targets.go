@@ -67,10 +67,10 @@ func judge(outcomes []outcome) []verdict {
 // printOutcomes writes what was measured.
 func printOutcomes(w io.Writer, outcomes []outcome) {
 	table := tabwriter.NewWriter(w, 0, 0, 2, ' ', tabwriter.AlignRight)
-	fmt.Fprintln(table, "\treq/s\tof floor\tservice µs\tfloor µs\t÷ floor\tRedis µs\tp50 µs\tp99 µs\tfloor p50\tfloor p99\t")
+	fmt.Fprintln(table, "\treq/s\tof floor\tservice µs\tfloor µs\t÷ floor\tRedis µs\tp50 µs\tp99 µs\tfloor p50\tfloor p99\tidle %\tfloor idle\t")
 	for _, o := range outcomes {
-		fmt.Fprintf(table, "%s\t%.0f\t%.2f\t%.1f\t%.1f\t%.2f\t%.1f\t%.0f\t%.0f\t%.0f\t%.0f\t\n", o.Name, o.Gate.Rate, o.Rate, o.Gate.ServiceCPU, o.Floor.ServiceCPU, o.CPURatio,
-			o.Gate.RedisCPU, o.Gate.P50, o.Gate.P99, o.Floor.P50, o.Floor.P99)
+		fmt.Fprintf(table, "%s\t%.0f\t%.2f\t%.1f\t%.1f\t%.2f\t%.1f\t%.0f\t%.0f\t%.0f\t%.0f\t%.0f\t%.0f\t\n", o.Name, o.Gate.Rate, o.Rate, o.Gate.ServiceCPU, o.Floor.ServiceCPU, o.CPURatio,
+			o.Gate.RedisCPU, o.Gate.P50, o.Gate.P99, o.Floor.P50, o.Floor.P99, 100*o.Gate.Idle, 100*o.Floor.Idle)
 	}
 	_ = table.Flush()
 }
