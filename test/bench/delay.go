@@ -2,6 +2,7 @@ package main
 
 import (
 	"net"
+	"syscall"
 	"time"
 )
 
@@ -62,7 +63,10 @@ func (d *distance) carry(from, to net.Conn) {
 		}
 	}()
 	for p := range road {
-		time.Sleep(time.Until(p.due))
+		if wait := time.Until(p.due); wait > 0 {
+			pause := syscall.NsecToTimespec(int64(wait))
+			_ = syscall.Nanosleep(&pause, nil) // time.Sleep may take a millisecond longer
+		}
 		if _, err := to.Write(p.bytes); err != nil {
 			break
 		}

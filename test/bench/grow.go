@@ -1,8 +1,10 @@
 package main
 
 import (
+	"encoding/json"
 	"fmt"
 	"os"
+	"path/filepath"
 	"strconv"
 	"syscall"
 	"time"
@@ -10,7 +12,8 @@ import (
 
 // point is a step of a series: how large, and what was measured there.
 type point struct {
-	Size int `json:"size"`
+	Size int     `json:"size"`
+	Ping float64 `json:"redis_ping_us,omitempty"` // median of a PING over the same distance
 	outcome
 }
 
@@ -44,6 +47,11 @@ func (b *bench) grow() error {
 		return err
 	}
 	g := &growth{}
+	if text, err := os.ReadFile(filepath.Join(b.results, "grow.json")); err == nil { // what is not measured this time stays
+		if err := json.Unmarshal(text, g); err != nil {
+			return err
+		}
+	}
 	for _, series := range []struct {
 		name    string
 		measure func(*growth) error
@@ -93,7 +101,7 @@ func (b *bench) points(what string, sizes []int, scenarios []*scenario) ([]point
 	}
 	points := make([]point, len(sizes))
 	for i, o := range outcomes {
-		points[i] = point{sizes[i], o}
+		points[i] = point{Size: sizes[i], outcome: o}
 	}
 	fmt.Println(what)
 	printOutcomes(os.Stdout, outcomes)
@@ -165,13 +173,17 @@ func (b *bench) growDistance(result *growth) error {
 		return err
 	}
 	var scenarios []*scenario
-	script := ""
-	for _, ms := range sizes {
+	var script string
+	pings := make([]float64, len(sizes))
+	for i, ms := range sizes {
 		at := address
 		if ms > 0 {
 			if at, err = startDistance(address, time.Duration(ms)*time.Millisecond); err != nil {
 				return err
 			}
+		}
+		if pings[i], err = ping(at); err != nil {
+			return err
 		}
 		g, err := b.startGate("redis://"+at, []*process{redis})
 		if err != nil {
@@ -191,9 +203,12 @@ func (b *bench) growDistance(result *growth) error {
 	if result.Distance, err = b.points("distance to Redis, one connection", sizes, scenarios); err != nil {
 		return err
 	}
-	p := plot{title: "Time of a check, by distance to Redis", unit: "ms, one check at a time", lines: []line{{name: "p50"}, {name: "p99"}}}
-	for _, at := range result.Distance {
-		p.steps = append(p.steps, at.Name)
+	p := plot{title: "Time of a check, by distance to Redis", unit: "ms, one check at a time; below, what a PING takes", lines: []line{{name: "p50"}, {name: "p99"}}}
+	for i := range result.Distance {
+		at := &result.Distance[i]
+		at.Ping = pings[i]
+		fmt.Printf("%s: PING %.2f ms, check p50 %.2f, p99 %.2f\n", at.Name, at.Ping/1000, at.Gate.P50/1000, at.Gate.P99/1000)
+		p.steps = append(p.steps, fmt.Sprintf("%.1f ms", at.Ping/1000))
 		p.lines[0].values = append(p.lines[0].values, at.Gate.P50/1000)
 		p.lines[1].values = append(p.lines[1].values, at.Gate.P99/1000)
 	}

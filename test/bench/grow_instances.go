@@ -52,7 +52,7 @@ func (b *bench) growInstances(result *growth) error {
 	for i, n := range sizes {
 		scenarios[i].name = strconv.Itoa(n)
 		outcomes[i] = outcome{Name: scenarios[i].name, Gate: scenarios[i].medians(0)}
-		result.Instances = append(result.Instances, point{n, outcomes[i]})
+		result.Instances = append(result.Instances, point{Size: n, outcome: outcomes[i]})
 	}
 	fmt.Println("instances")
 	printOutcomes(os.Stdout, outcomes)

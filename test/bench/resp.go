@@ -97,3 +97,21 @@ func (c *redisConn) used() (int64, error) {
 	number, _, _ := strings.Cut(rest, "\r\n")
 	return strconv.ParseInt(number, 10, 64)
 }
+
+// ping is the median time of a PING, in microseconds.
+func ping(address string) (float64, error) {
+	c, err := dialRedis(address)
+	if err != nil {
+		return 0, err
+	}
+	defer c.conn.Close()
+	times := make([]float64, 101)
+	for i := range times {
+		start := time.Now()
+		if _, err := c.do("PING"); err != nil {
+			return 0, err
+		}
+		times[i] = float64(time.Since(start).Microseconds())
+	}
+	return median(times), nil
+}
