@@ -16,7 +16,8 @@ const alphabet = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789
 
 // Tokens makes and reads the keys that begin with one prefix. Use [NewTokens].
 type Tokens struct {
-	prefix string
+	prefix  string
+	peppers [][]byte // the first is current; none: no pepper
 }
 
 // NewTokens returns the format with this prefix: 1–16 of [A-Za-z0-9_-], such as "tp_".
@@ -38,11 +39,42 @@ func (t Tokens) Digest(credential []byte) (Digest, bool) {
 	if !t.wellFormed(credential) {
 		return Digest{}, false
 	}
-	return sha256.Sum256(credential), true
+	return digest(t.current(), credential), true
+}
+
+// Older returns the other forms under which a well-formed credential may be stored: of peppers that are not current, and without any. Nil without peppers.
+func (t Tokens) Older(credential []byte) []Digest {
+	var older []Digest
+	for i := 1; i < len(t.peppers); i++ {
+		older = append(older, digest(t.peppers[i], credential))
+	}
+	if len(t.peppers) > 0 {
+		older = append(older, digest(nil, credential))
+	}
+	return older
+}
+
+func (t Tokens) current() []byte {
+	if len(t.peppers) == 0 {
+		return nil
+	}
+	return t.peppers[0]
 }
 
 // DigestOf returns the digest of a key that this process has made.
-func (t Tokens) DigestOf(secret string) Digest { return sha256.Sum256([]byte(secret)) }
+func (t Tokens) DigestOf(secret string) Digest { return digest(t.current(), []byte(secret)) }
+
+// WithPeppers returns the same format with HMAC-SHA-256 under the first of these peppers; the others, and no pepper, still verify ([Tokens.Older]).
+// Each is 16 bytes or more, from a file of their own. It returns an error that says what is wrong with them.
+func (t Tokens) WithPeppers(peppers [][]byte) (Tokens, error) {
+	for i, p := range peppers {
+		if len(p) < 16 {
+			return t, fmt.Errorf("pepper %d has %d characters: at least 16 are needed (openssl rand -hex 32 makes one)", i+1, len(p))
+		}
+	}
+	t.peppers = peppers
+	return t, nil
+}
 
 // Hint returns what lists show of a key: the prefix, four characters and "…". The four are 24 of 285 bits.
 func (t Tokens) Hint(secret string) string { return secret[:len(t.prefix)+4] + "…" }
