@@ -32,6 +32,10 @@ type recordTail struct {
 	Hint      string `json:"hint"`
 	Limit     string `json:"limit,omitempty"` // as it was written
 	CreatedAt int64  `json:"created_at"`      // ms
+	// Of imported keys.
+	Lookup      string `json:"lookup,omitempty"`
+	Hash        string `json:"hash,omitempty"`
+	Fingerprint []byte `json:"fingerprint,omitempty"`
 }
 
 // appendRecord appends the key as a record of this epoch.
@@ -54,8 +58,12 @@ func appendRecord(dst []byte, key *Key, epoch string) []byte {
 		dst = append(dst, key.Previous[:]...)
 		dst = appendTime(dst, key.PreviousUntil)
 	}
-	tail, _ := json.Marshal(recordTail{Name: key.Name, Hint: key.Hint, Limit: key.Limit.String(), CreatedAt: key.CreatedAt.UnixMilli()}) // strings and a number always encode
-	return append(dst, tail...)
+	tail := recordTail{Name: key.Name, Hint: key.Hint, Limit: key.Limit.String(), CreatedAt: key.CreatedAt.UnixMilli(), Lookup: key.Legacy.Lookup, Hash: key.Legacy.Hash}
+	if key.Fingerprint != (Digest{}) {
+		tail.Fingerprint = key.Fingerprint[:]
+	}
+	text, _ := json.Marshal(tail) // strings, bytes and a number always encode
+	return append(dst, text...)
 }
 
 // parseRecord reads a record and returns the key with its epoch.
@@ -81,6 +89,10 @@ func parseRecord(workspace, id string, record []byte) (Key, string, error) {
 	limit, err := parseStoredLimit(tail.Limit)
 	if err != nil {
 		return Key{}, "", errBroken
+	}
+	key.Legacy = Legacy{Lookup: tail.Lookup, Hash: tail.Hash}
+	if len(tail.Fingerprint) == len(key.Fingerprint) {
+		key.Fingerprint = Digest(tail.Fingerprint)
 	}
 	key.Name, key.Hint, key.Limit, key.CreatedAt = tail.Name, tail.Hint, limit, time.UnixMilli(tail.CreatedAt).UTC()
 	return key, epoch, nil
