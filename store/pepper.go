@@ -3,6 +3,8 @@ package store
 import (
 	"crypto/hmac"
 	"crypto/sha256"
+	"hash"
+	"sync"
 )
 
 // LookupDigest returns the digest under which the index holds a bcrypt row: of its look-up, not of a key. No key has this digest, as what is hashed is no well-formed key.
@@ -19,12 +21,18 @@ func (t Tokens) Lookup(credential string) string {
 	return credential[len(t.prefix) : len(t.prefix)+lookupLength]
 }
 
-// digest is the form of a credential under one pepper: HMAC-SHA-256, or SHA-256 if it is empty.
-func digest(pepper, credential []byte) Digest {
-	if len(pepper) == 0 {
-		return sha256.Sum256(credential)
-	}
-	mac := hmac.New(sha256.New, pepper)
-	mac.Write(credential)
-	return Digest(mac.Sum(nil))
+// pepper makes digests under one secret of the service: HMAC-SHA-256 (RFC 2104). A hash that was set up once is used again, as setting it up costs more than using it.
+type pepper struct{ hashes *sync.Pool }
+
+func newPepper(secret []byte) pepper {
+	return pepper{&sync.Pool{New: func() any { return hmac.New(sha256.New, secret) }}}
+}
+
+func (p pepper) digest(credential []byte) (d Digest) {
+	h := p.hashes.Get().(hash.Hash)
+	defer p.hashes.Put(h)
+	h.Reset()
+	h.Write(credential)
+	h.Sum(d[:0])
+	return d
 }

@@ -6,7 +6,7 @@ import (
 	"fmt"
 )
 
-// Digest is SHA-256 over a whole key: all that is ever kept of its secret. A fast hash is right because the secret has 285 random bits; nobody can guess towards it.
+// Digest is SHA-256 over a whole key, or HMAC-SHA-256 under a pepper: all that is ever kept of its secret. A fast hash is right because the secret has 285 random bits; nobody can guess towards it.
 type Digest [sha256.Size]byte
 
 // secretLength is the number of random characters after the prefix: 48 × log2(62) = 285 bits.
@@ -17,7 +17,7 @@ const alphabet = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789
 // Tokens makes and reads the keys that begin with one prefix. Use [NewTokens].
 type Tokens struct {
 	prefix  string
-	peppers [][]byte // the first is current; none: no pepper
+	peppers []pepper // the first is current; none: no pepper
 }
 
 // NewTokens returns the format with this prefix: 1–16 of [A-Za-z0-9_-], such as "tp_".
@@ -39,40 +39,41 @@ func (t Tokens) Digest(credential []byte) (Digest, bool) {
 	if !t.wellFormed(credential) {
 		return Digest{}, false
 	}
-	return digest(t.current(), credential), true
+	return t.current(credential), true
 }
 
 // Older returns the other forms under which a well-formed credential may be stored: of peppers that are not current, and without any. Nil without peppers.
 func (t Tokens) Older(credential []byte) []Digest {
 	var older []Digest
 	for i := 1; i < len(t.peppers); i++ {
-		older = append(older, digest(t.peppers[i], credential))
+		older = append(older, t.peppers[i].digest(credential))
 	}
 	if len(t.peppers) > 0 {
-		older = append(older, digest(nil, credential))
+		older = append(older, sha256.Sum256(credential))
 	}
 	return older
 }
 
-func (t Tokens) current() []byte {
+func (t Tokens) current(credential []byte) Digest {
 	if len(t.peppers) == 0 {
-		return nil
+		return sha256.Sum256(credential)
 	}
-	return t.peppers[0]
+	return t.peppers[0].digest(credential)
 }
 
 // DigestOf returns the digest of a key that this process has made.
-func (t Tokens) DigestOf(secret string) Digest { return digest(t.current(), []byte(secret)) }
+func (t Tokens) DigestOf(secret string) Digest { return t.current([]byte(secret)) }
 
 // WithPeppers returns the same format with HMAC-SHA-256 under the first of these peppers; the others, and no pepper, still verify ([Tokens.Older]).
 // Each is 16 bytes or more, from a file of their own. It returns an error that says what is wrong with them.
 func (t Tokens) WithPeppers(peppers [][]byte) (Tokens, error) {
+	t.peppers = nil
 	for i, p := range peppers {
 		if len(p) < 16 {
-			return t, fmt.Errorf("pepper %d has %d characters: at least 16 are needed (openssl rand -hex 32 makes one)", i+1, len(p))
+			return Tokens{}, fmt.Errorf("pepper %d has %d characters: at least 16 are needed (openssl rand -hex 32 makes one)", i+1, len(p))
 		}
+		t.peppers = append(t.peppers, newPepper(p))
 	}
-	t.peppers = peppers
 	return t, nil
 }
 
