@@ -1,6 +1,7 @@
 package store
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"strings"
@@ -28,7 +29,7 @@ func (e *Embedded) Import(ctx context.Context, keys []Key) []error {
 
 // importSome adds those of the keys that can be added, in one commit, and says in errs of each of the others why not. If it returns an error, none was added.
 func (e *Embedded) importSome(keys []Key, errs []error) error {
-	batch := embeddedBatch{names: map[string]bool{}, digests: map[Digest]bool{}, fingerprints: map[Digest]string{}}
+	batch := embeddedBatch{places: map[string]bool{}, owners: map[Digest]string{}}
 	err := e.file.view(func(tx *bbolt.Tx) error {
 		for i := range keys {
 			errs[i] = e.admit(tx, &batch, &keys[i])
@@ -54,16 +55,17 @@ func (e *Embedded) importSome(keys []Key, errs []error) error {
 
 // embeddedBatch is what is imported at once.
 type embeddedBatch struct {
-	keys         []Key
-	names        map[string]bool // WORKSPACE/ID
-	digests      map[Digest]bool
-	fingerprints map[Digest]string // to names
+	keys   []Key
+	places map[string]bool   // WORKSPACE/ID
+	owners map[Digest]string // of digests and fingerprints: the places of their keys
 }
 
 // admit puts a key into the batch, or returns why it cannot be added.
 func (e *Embedded) admit(tx *bbolt.Tx, batch *embeddedBatch, key *Key) error {
-	if name := batch.imported(tx, key.Fingerprint); name != "" {
-		_, key.ID, _ = strings.Cut(name, "/")
+	if owner := e.owner(tx, batch, key); owner != "" {
+		if workspace, id, _ := strings.Cut(owner, "/"); workspace == key.Workspace {
+			key.ID = id
+		}
 		return ErrExists
 	}
 	if key.ID == "" {
@@ -72,22 +74,13 @@ func (e *Embedded) admit(tx *bbolt.Tx, batch *embeddedBatch, key *Key) error {
 	if !ValidID(key.Workspace) || !ValidID(key.ID) {
 		return fmt.Errorf("store: import: %q of %q cannot be a key's id and workspace", key.ID, key.Workspace)
 	}
-	name := string(nameOf(key))
-	if batch.names[name] || tx.Bucket(bucketKeys).Get(nameOf(key)) != nil || e.index.taken(key, nil) {
+	place := string(nameOf(key))
+	if batch.places[place] || tx.Bucket(bucketKeys).Get([]byte(place)) != nil {
 		return ErrExists
 	}
-	digests := key.digests()
-	for _, digest := range digests {
-		if batch.digests[digest] {
-			return ErrExists
-		}
-	}
-	for _, digest := range digests {
-		batch.digests[digest] = true
-	}
-	batch.names[name] = true
-	if key.Fingerprint != (Digest{}) {
-		batch.fingerprints[key.Fingerprint] = name
+	batch.places[place] = true
+	for _, digest := range append(key.digests(), key.Fingerprint) {
+		batch.owners[digest] = place
 	}
 	added := toMilliseconds(*key)
 	added.Version = 1
@@ -95,15 +88,22 @@ func (e *Embedded) admit(tx *bbolt.Tx, batch *embeddedBatch, key *Key) error {
 	return nil
 }
 
-// imported returns the WORKSPACE/ID that the key of this fingerprint has or had; empty if it was never imported, or the fingerprint is zero.
-func (b *embeddedBatch) imported(tx *bbolt.Tx, fingerprint Digest) string {
-	if fingerprint == (Digest{}) {
-		return ""
+// owner returns the place of the key that was imported with the fingerprint of this one, be it deleted since, or that has one of its digests; empty if there is none.
+func (e *Embedded) owner(tx *bbolt.Tx, batch *embeddedBatch, key *Key) string {
+	if key.Fingerprint != (Digest{}) {
+		if owner := cmp.Or(batch.owners[key.Fingerprint], string(tx.Bucket(bucketFingerprints).Get(key.Fingerprint[:]))); owner != "" {
+			return owner
+		}
 	}
-	if name := b.fingerprints[fingerprint]; name != "" {
-		return name
+	for _, digest := range key.digests() {
+		if owner := batch.owners[digest]; owner != "" {
+			return owner
+		}
+		if k := e.index.find(digest); k != nil {
+			return string(nameOf(&k.Key))
+		}
 	}
-	return string(tx.Bucket(bucketFingerprints).Get(fingerprint[:]))
+	return ""
 }
 
 // putImported writes a key, and its fingerprint, which nothing ever removes.

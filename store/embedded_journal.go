@@ -111,13 +111,17 @@ func (e *Embedded) Entries(_ context.Context, before string, limit int) ([]Entry
 	var entries []Entry
 	err := e.file.view(func(tx *bbolt.Tx) error {
 		bucket := tx.Bucket(bucketJournal)
-		oldest := oldestEntry(bucket)
-		for number := min(end, bucket.Sequence()+1); number > oldest && len(entries) < limit; {
-			number--
-			name := binary.BigEndian.AppendUint64(nil, number)
-			entry, err := parseEntry(name, bucket.Get(name))
+		oldest, cursor := oldestEntry(bucket), bucket.Cursor()
+		name, sealed := cursor.Seek(binary.BigEndian.AppendUint64(nil, end))
+		if name == nil {
+			name, sealed = cursor.Last()
+		} else {
+			name, sealed = cursor.Prev()
+		}
+		for ; name != nil && binary.BigEndian.Uint64(name) >= oldest && len(entries) < limit; name, sealed = cursor.Prev() {
+			entry, err := parseEntry(name, sealed)
 			if err != nil {
-				return fmt.Errorf("entry %d of the audit trail: %w", number, err)
+				return fmt.Errorf("entry %d of the audit trail: %w", binary.BigEndian.Uint64(name), err)
 			}
 			entries = append(entries, entry)
 		}
