@@ -113,7 +113,7 @@ type addresses struct{ data, admin, ops string }
 
 func newService(c *serveConfig, keys pacedStore, registry *prometheus.Registry, logger *slog.Logger) (*service, error) {
 	data, err := authz.NewServer(authz.Config{
-		Verifier: keys, Tokens: c.tokens, WorkspaceHeader: c.workspaceHeader, Timeout: c.decisionTimeout,
+		Verifier: keys, Upgrader: keys, Tokens: c.tokens, WorkspaceHeader: c.workspaceHeader, Timeout: c.decisionTimeout,
 		Metrics: authz.NewMetrics(registry), Logger: logger,
 	})
 	if err != nil {
