@@ -2,9 +2,12 @@
 # test   everything that must hold before a change lands: tools, lint, all tests
 # faults the black-box tests with their full counts, a quarter of an hour
 # fuzz   every fuzz target for FUZZTIME
+# bench  what a check costs against a server that decides nothing, five minutes; ends non-zero when a target is missed
+# bench-redis  instructions of Redis per decision, by callgrind
+# bench-grow   how the cost grows with keys, connections, distance and instances, with plots
 FUZZTIME ?= 30s
 
-.PHONY: run build test lint tools faults fuzz
+.PHONY: run build test lint tools faults fuzz tools-bench bench bench-redis bench-grow
 
 run: build
 	bin/tpgate serve --log-format text
@@ -34,3 +37,15 @@ fuzz:
 	@grep -rEo '^func Fuzz[A-Za-z0-9_]+' --include='*_test.go' . | sed 's/[^/]*_test.go:func / /' | while read -r folder target; do \
 		echo "$$folder $$target"; go test -run '^$$' -fuzz "^$$target\$$" -fuzztime $(FUZZTIME) "$$folder" || exit 1; \
 	done
+
+tools-bench:
+	@test/install.sh bench
+
+bench: tools-bench
+	go run ./test/bench
+
+bench-redis: tools-bench
+	TPGATE_BENCH_REDIS=1 go test ./store -run TestInstructions -v -count=1
+
+bench-grow: tools-bench
+	go run ./test/bench -grow

@@ -7,6 +7,7 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"strings"
+	"sync"
 	"testing"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -23,6 +24,8 @@ type bench struct {
 	config Config
 	url    string
 	client *http.Client
+
+	closeStore func()
 }
 
 func newBench(t *testing.T) *bench {
@@ -35,12 +38,17 @@ func newBench(t *testing.T) *bench {
 	if err != nil {
 		t.Fatal(err)
 	}
-	t.Cleanup(func() { _ = keys.Close() }) // a test may have closed it to see it fail
+	closeStore := sync.OnceFunc(func() {
+		if err := keys.Close(); err != nil {
+			t.Error(err)
+		}
+	})
+	t.Cleanup(closeStore)
 	tokens, err := store.NewTokens("tp_")
 	if err != nil {
 		t.Fatal(err)
 	}
-	b := &bench{t: t, config: Config{Store: keys, Tokens: tokens, AdminToken: testToken, Pacer: keys.Pacer(), Logger: logger}}
+	b := &bench{t: t, closeStore: closeStore, config: Config{Store: keys, Tokens: tokens, AdminToken: testToken, Pacer: keys.Pacer(), Logger: logger}}
 	b.serve()
 	return b
 }

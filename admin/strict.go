@@ -7,6 +7,9 @@ import (
 	"fmt"
 	"io"
 	"slices"
+	"strconv"
+	"unicode"
+	"unicode/utf16"
 	"unicode/utf8"
 )
 
@@ -31,6 +34,9 @@ func parseObject(body []byte, allowed []string) (object, error) {
 	}
 	if err := checkNesting(body); err != nil {
 		return nil, err
+	}
+	if halfSurrogate(body) {
+		return nil, errors.New("the body has half of a surrogate pair")
 	}
 	decoder := json.NewDecoder(bytes.NewReader(body))
 	if open, err := decoder.Token(); err != nil || open != json.Delim('{') {
@@ -103,6 +109,34 @@ func onlySpaceAfter(body []byte, offset int64) error {
 		return errors.New("the body has something after its JSON value")
 	}
 	return nil
+}
+
+// halfSurrogate reports whether valid JSON escapes half of a surrogate pair: no character, which encoding/json would replace without a word (RFC 8259 section 8.2).
+func halfSurrogate(body []byte) bool {
+	for i := bytes.IndexByte(body, '\\'); i >= 0 && i < len(body); i++ {
+		if body[i] != '\\' {
+			continue
+		}
+		i++ // at what is escaped
+		first := escapedUnit(body[i-1:])
+		if !utf16.IsSurrogate(first) {
+			continue
+		}
+		if utf16.DecodeRune(first, escapedUnit(body[i+5:])) == unicode.ReplacementChar {
+			return true
+		}
+		i += 10 // at the last digit of the pair
+	}
+	return false
+}
+
+// escapedUnit returns the UTF-16 unit of a \uXXXX at the start of text, 0 if there is none.
+func escapedUnit(text []byte) rune {
+	if len(text) < 6 || text[0] != '\\' || text[1] != 'u' {
+		return 0
+	}
+	unit, _ := strconv.ParseUint(string(text[2:6]), 16, 16) // valid JSON has four digits there
+	return rune(unit)
 }
 
 // isNull reports whether the field is there and null.

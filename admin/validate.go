@@ -128,6 +128,9 @@ func parseExpiry(text string) (time.Time, bool) {
 		t = day.Add(24*time.Hour - time.Second)
 	}
 	t = t.UTC().Truncate(time.Millisecond)
+	if t.Year() > 9999 { // RFC 3339 has four digits for it
+		return time.Time{}, false
+	}
 	if t.Before(earliestExpiry) {
 		t = earliestExpiry
 	}

@@ -176,7 +176,6 @@ func skipBody(h *fasthttp.RequestHeader) fasthttp.RequestConfig {
 
 // malformed answers what is not HTTP, or too large: an empty body, and the connection closes.
 func malformed(ctx *fasthttp.RequestCtx, err error) {
-	ctx.Response.Reset()
 	status := fasthttp.StatusBadRequest
 	if _, ok := errors.AsType[*fasthttp.ErrSmallBuffer](err); ok {
 		status = fasthttp.StatusRequestHeaderFieldsTooLarge

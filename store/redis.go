@@ -78,7 +78,7 @@ func OpenRedis(ctx context.Context, config RedisConfig) (*Redis, error) {
 		return nil, err
 	}
 	client := redis.NewUniversalClient(options)
-	r := &Redis{names: names{config.Prefix}, defaults: config.Defaults, shared: len(config.Defaults.WorkspaceLimit.Windows()) > 0, control: client, metrics: config.Metrics, logger: config.Logger}
+	r := &Redis{names: newNames(config.Prefix), defaults: config.Defaults, shared: len(config.Defaults.WorkspaceLimit.Windows()) > 0, control: client, metrics: config.Metrics, logger: config.Logger}
 	if err := errors.Join(r.fit(ctx)); err != nil {
 		return nil, errors.Join(err, client.Close())
 	}

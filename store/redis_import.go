@@ -102,7 +102,7 @@ func (b *importBatch) prepare(ctx context.Context) error {
 func (b *importBatch) findImported(ctx context.Context) error {
 	return b.pipelined(ctx, func(pipeline redis.Pipeliner, i int) *redis.Cmd {
 		fingerprint := b.keys[i].Fingerprint
-		return pipeline.Do(ctx, "HGET", b.names.bucketOf(fingerprint), fingerprint[:])
+		return pipeline.Do(ctx, "HGET", b.names.bucketOf(fingerprint).name, fingerprint[:])
 	}, func(i int, reply *redis.Cmd) error {
 		found, err := reply.Text()
 		if errors.Is(err, redis.Nil) || b.keys[i].Fingerprint == (Digest{}) {
@@ -154,7 +154,7 @@ func (b *importBatch) writeRecords(ctx context.Context) error {
 func (b *importBatch) writeIndex(ctx context.Context) error {
 	return b.pipelined(ctx, func(pipeline redis.Pipeliner, i int) *redis.Cmd {
 		k := &b.keys[i]
-		return indexScript.EvalSha(ctx, pipeline, []string{b.names.bucketOf(k.Digest)}, b.id, k.Digest[:], "", b.place(i).String())
+		return indexScript.EvalSha(ctx, pipeline, []string{b.names.bucketOf(k.Digest).name}, b.id, k.Digest[:], "", b.place(i).String())
 	}, func(i int, reply *redis.Cmd) error {
 		k, p := &b.keys[i], b.place(i)
 		found, err := reply.Text()
@@ -183,7 +183,7 @@ func (b *importBatch) writeFingerprints(ctx context.Context) error {
 		if k.Fingerprint == (Digest{}) {
 			return pipeline.Do(ctx, "PING")
 		}
-		return indexScript.EvalSha(ctx, pipeline, []string{b.names.bucketOf(k.Fingerprint)}, b.id, k.Fingerprint[:], "", b.place(i).String())
+		return indexScript.EvalSha(ctx, pipeline, []string{b.names.bucketOf(k.Fingerprint).name}, b.id, k.Fingerprint[:], "", b.place(i).String())
 	}, func(_ int, reply *redis.Cmd) error { return reply.Err() })
 }
 
@@ -199,7 +199,7 @@ func (r *Redis) keepFingerprint(ctx context.Context, key *Key) error {
 // Find returns the key whose digest this is.
 func (r *Redis) Find(ctx context.Context, digest Digest) (Key, error) {
 	defer r.metrics.observe("find", time.Now())
-	held, err := r.control.HMGet(ctx, r.names.bucketOf(digest), "", string(digest[:])).Result()
+	held, err := r.control.HMGet(ctx, r.names.bucketOf(digest).name, "", string(digest[:])).Result()
 	if err != nil {
 		return Key{}, r.failed("find", err)
 	}

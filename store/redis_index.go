@@ -55,7 +55,7 @@ func (r *Redis) dropDigests(ctx context.Context, p place, digests []Digest) {
 
 // setIndex sets the entry of a digest if it is what the caller believes ("": none), and returns "" or what it is instead.
 func (r *Redis) setIndex(ctx context.Context, digest Digest, believed, next string) (string, error) {
-	found, err := indexScript.Run(ctx, r.control, []string{r.names.bucketOf(digest)}, r.id, digest[:], believed, next).Text()
+	found, err := indexScript.Run(ctx, r.control, []string{r.names.bucketOf(digest).name}, r.id, digest[:], believed, next).Text()
 	if err == nil && found == "!" {
 		return "", errLost
 	}

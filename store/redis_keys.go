@@ -22,6 +22,9 @@ func (r *Redis) Create(ctx context.Context, key Key) (Key, error) {
 	key = toMilliseconds(key)
 	key.Version = 1
 	p := place{key.Workspace, key.ID}
+	if err := r.intact(ctx); err != nil {
+		return Key{}, r.failed("create", err)
+	}
 	if err := r.control.ZAdd(ctx, r.names.workspaces(), redis.Z{Member: key.Workspace}).Err(); err != nil {
 		return Key{}, r.failed("create", err)
 	}

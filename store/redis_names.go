@@ -19,9 +19,27 @@ import (
 //	PREFIX:{W}:k:ID           record of a key
 //	PREFIX:{W}:w:ID           admissions of a key
 //	PREFIX:{W}:w              admissions of the workspace
-type names struct{ prefix string }
+type names struct {
+	prefix string
+	index  *[buckets]bucket
+}
 
 const buckets = 1024
+
+// bucket is a part of the index: the name of its hash, and its slot on a Cluster.
+type bucket struct {
+	name string
+	slot uint16
+}
+
+func newNames(prefix string) names {
+	n := names{prefix: prefix, index: new([buckets]bucket)}
+	for i := range n.index {
+		name := fmt.Sprintf("%s:index:%04d", prefix, i)
+		n.index[i] = bucket{name, slotOf(name)}
+	}
+	return n
+}
 
 func (n names) store() string      { return n.prefix + ":store" }
 func (n names) workspaces() string { return n.prefix + ":workspaces" }
@@ -31,9 +49,8 @@ func (n names) audit() string { return n.prefix + ":audit" }
 
 func (n names) note(name string) string { return n.prefix + ":note:" + name }
 
-func (n names) bucket(i int) string { return fmt.Sprintf("%s:index:%04d", n.prefix, i) }
-
-func (n names) bucketOf(d Digest) string { return n.bucket(bucketNumber(d)) }
+// bucketOf returns the bucket of a digest: that of its first ten bits.
+func (n names) bucketOf(d Digest) *bucket { return &n.index[int(d[0])<<2|int(d[1])>>6] }
 
 func (n names) of(workspace, what string) string { return n.prefix + ":{" + workspace + "}:" + what }
 
@@ -43,9 +60,6 @@ func (n names) dead(workspace string) string     { return n.of(workspace, "dead"
 
 func (n names) record(p place) string { return n.of(p.workspace, "k:"+p.id) }
 func (n names) window(p place) string { return n.of(p.workspace, "w:"+p.id) }
-
-// bucketNumber is the digest's first ten bits.
-func bucketNumber(d Digest) int { return int(d[0])<<2 | int(d[1])>>6 }
 
 // place is where a key lives. It never changes.
 type place struct{ workspace, id string }

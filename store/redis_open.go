@@ -138,9 +138,9 @@ func (r *Redis) markBuckets(ctx context.Context, complete bool) error {
 	pipeline := r.control.Pipeline()
 	for i := range buckets {
 		if !complete {
-			pipeline.HSetNX(ctx, r.names.bucket(i), "", r.id)
+			pipeline.HSetNX(ctx, r.names.index[i].name, "", r.id)
 		}
-		marks[i] = pipeline.HGet(ctx, r.names.bucket(i), "")
+		marks[i] = pipeline.HGet(ctx, r.names.index[i].name, "")
 	}
 	if _, err := pipeline.Exec(ctx); err != nil && !errors.Is(err, redis.Nil) {
 		return fmt.Errorf("reading the index: %w", err)

@@ -9,7 +9,7 @@ import (
 )
 
 // calls are used again: a check makes no garbage.
-var calls = sync.Pool{New: func() any { return &call{wake: make(chan *flight, 1)} }}
+var calls = sync.Pool{New: func() any { return &call{wake: make(chan *lane, 1)} }}
 
 // Verify decides one check: one round trip if this process knows the key's place, two if not. See [Verifier].
 func (r *Redis) Verify(digest Digest, deadline time.Time) Decision {
@@ -25,7 +25,7 @@ func (r *Redis) Verify(digest Digest, deadline time.Time) Decision {
 		}
 	}
 	found, d := r.look(digest, deadline)
-	if d.Verdict == Unknown {
+	if h != nil && d.Verdict == Unknown {
 		r.hints.drop(digest)
 	}
 	if found == (place{}) || (h != nil && found == h.place) {
@@ -37,7 +37,7 @@ func (r *Redis) Verify(digest Digest, deadline time.Time) Decision {
 
 // look finds the place of a digest. Without one, the decision stands.
 func (r *Redis) look(digest Digest, deadline time.Time) (place, Decision) {
-	a := r.checks.ask(call{digest: digest, slot: slotOf(r.names.bucketOf(digest)), deadline: deadline})
+	a := r.checks.ask(call{digest: digest, slot: r.names.bucketOf(digest).slot, deadline: deadline})
 	switch a.verdict {
 	case 'F':
 		return a.found, Decision{Verdict: Unknown}

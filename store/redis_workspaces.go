@@ -70,6 +70,9 @@ func (r *Redis) UpdateWorkspace(ctx context.Context, id string, change func(*Wor
 			return Workspace{}, err
 		}
 		after.ID, after.Keys, after.Version = before.ID, before.Keys, before.Version+1
+		if err := r.intact(ctx); err != nil {
+			return Workspace{}, r.failed("update_workspace", err)
+		}
 		if err := r.control.ZAdd(ctx, r.names.workspaces(), redis.Z{Member: id}).Err(); err != nil {
 			return Workspace{}, r.failed("update_workspace", err)
 		}

@@ -60,7 +60,7 @@ func appendPermits(dst []byte, calls []*call) []byte {
 // appendLookup appends keys and arguments of a look-up call.
 func (p *pilot) appendLookup(dst []byte, c *chunk) []byte {
 	for _, call := range c.calls {
-		dst = appendBulk(dst, p.names.bucketOf(call.digest))
+		dst = appendBulk(dst, p.names.bucketOf(call.digest).name)
 	}
 	dst = appendBulk(dst, string(c.nonce[:]))
 	dst = appendBulk(dst, p.storeID)

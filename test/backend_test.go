@@ -23,7 +23,7 @@ type echo struct {
 	Body   int64       `json:"body"` // bytes
 }
 
-// backend is the service behind the proxies. It answers 200 with an echo as JSON; /status/N answers N, /sse streams events, /ws is a WebSocket that sends frames back.
+// backend is the service behind the proxies. It answers 200 with an echo as JSON; /status/N answers N, /sse streams events, /sse/close the same without chunks, /ws is a WebSocket that sends frames back.
 type backend struct {
 	address string
 	mu      sync.Mutex
@@ -55,6 +55,11 @@ func (b *backend) take() []echo {
 func (b *backend) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	n, _ := io.Copy(io.Discard, r.Body)
 	e := echo{Method: r.Method, URI: r.RequestURI, Header: r.Header.Clone(), Body: n}
+	for name, values := range r.Trailer { // some servers add trailers to the headers
+		for _, value := range values {
+			e.Header.Add(name, value)
+		}
+	}
 	e.Header.Set("Host", r.Host)
 	b.mu.Lock()
 	b.seen = append(b.seen, e)
@@ -68,6 +73,8 @@ func (b *backend) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		_, _ = io.WriteString(w, "the backend's own")
 	case path == "/sse":
 		streamEvents(w, r)
+	case path == "/sse/close":
+		streamUntilClose(w)
 	case path == "/ws":
 		echoFrames(w, r)
 	default:
@@ -85,6 +92,18 @@ func streamEvents(w http.ResponseWriter, r *http.Request) {
 	case <-r.Context().Done():
 	case <-time.After(time.Minute):
 	}
+}
+
+// streamUntilClose is streamEvents as servers do it that end a body by closing the connection.
+func streamUntilClose(w http.ResponseWriter) {
+	conn, stream, err := http.NewResponseController(w).Hijack()
+	if err != nil {
+		return
+	}
+	defer conn.Close()
+	_, _ = io.WriteString(conn, "HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\nConnection: close\r\n\r\ndata: first\n\n")
+	_ = conn.SetReadDeadline(time.Now().Add(time.Minute))
+	_, _ = stream.ReadByte() // until the proxy is gone
 }
 
 // echoFrames accepts a WebSocket (RFC 6455) and sends back the text of one short frame.

@@ -16,9 +16,11 @@ var identityCases = []acceptance{
 		return s.claims("X-Workspace-Id: evil", "x-workspace-id: evil", "X-WORKSPACE-ID: evil", "X-Api-Key-Id: evil", "x-api-key-id:")
 	}},
 	{"19", "Connection: X-Workspace-Id removes nothing", nil, connectionTrick},
+	{"36", "client's own identity in trailers never arrives", nil, trailers},
 	{"20", "public route: no identity, no key", nil, publicRoute},
 	{"29", "no lie about path or host reaches tpgate", nil, lies},
 	{"30", "no path leads around the check", nil, pathGames},
+	{"37", "no path that can be read in two ways gets through", nil, ambiguousPaths},
 }
 
 // aliases are header lines in all spellings that some backend takes for X-Workspace-Id or X-Api-Key-Id.
@@ -68,6 +70,26 @@ func (s *stack) public(lines ...string) error {
 	}
 	if err := o.seen[0].identified(apiKey{}); err != nil {
 		return fmt.Errorf("public route: %w", err)
+	}
+	return nil
+}
+
+// trailers claims an identity after the body, announced and not.
+func trailers(s *stack) error {
+	q := question{method: "POST", key: s.good.Secret, body: "5\r\nhello\r\n0\r\n" + strings.Join(append(aliases(), "Authorization: Bearer "+unknown), "\r\n") + "\r\n\r\n"}
+	for _, announced := range []string{"X-Workspace-Id, X-Api-Key-Id, X_Workspace_Id, Authorization", "X-Other"} {
+		q.path, q.lines = "", []string{"Transfer-Encoding: chunked", "TE: trailers", "Trailer: " + announced}
+		if err := s.ask(q).allowed(s.good); err != nil {
+			return fmt.Errorf("announcing %s: %w", announced, err)
+		}
+		q.path = "/public"
+		o := s.ask(q)
+		if len(o.seen) != 1 {
+			return fmt.Errorf("announcing %s: public route: want 200, got %s", announced, o)
+		}
+		if err := o.seen[0].identified(apiKey{}); err != nil {
+			return fmt.Errorf("announcing %s: public route: %w", announced, err)
+		}
 	}
 	return nil
 }
@@ -140,6 +162,29 @@ func pathGames(s *stack) error {
 		o := s.ask(question{path: path})
 		if len(o.seen) > 0 || o.status < 400 {
 			return fmt.Errorf("%s: want a denial, got %s", path, o)
+		}
+		if o := s.ask(question{path: path, key: s.good.Secret}); o.header.Get("X-Workspace-Id") != "" {
+			return fmt.Errorf("%s: the client got tpgate's own answer: %s", path, o)
+		}
+	}
+	return nil
+}
+
+// ambiguousPaths sends paths that a proxy and a backend may take for different ones, with a good key: refused, or made plain before they arrive.
+func ambiguousPaths(s *stack) error {
+	for _, path := range []string{"/public/..%2fv1", "/public%2f..%2fv1", "/v1/..%5cpublic", "/public/../v1/x", "/v1/%2e%2e/public/x", "/v1/./x", "/v1//x"} {
+		o := s.ask(question{path: path, key: s.good.Secret})
+		if o.status == http.StatusBadRequest && len(o.seen) == 0 {
+			continue
+		}
+		if err := o.allowed(s.good); err != nil {
+			return fmt.Errorf("%s: %w", path, err)
+		}
+		got := strings.ToLower(o.seen[0].URI)
+		for _, sign := range []string{"..", "/./", "//", "%2f", "%5c", "%2e"} {
+			if strings.Contains(got, sign) {
+				return fmt.Errorf("%s reached the backend as %s", path, o.seen[0].URI)
+			}
 		}
 	}
 	return nil

@@ -125,13 +125,23 @@ func webSocket(s *stack) error {
 }
 
 func serverSentEvents(s *stack) error {
+	for _, path := range []string{"/sse", "/sse/close"} {
+		if err := s.firstEvent(path); err != nil {
+			return fmt.Errorf("%s: %w", path, err)
+		}
+	}
+	return nil
+}
+
+// firstEvent wants the first event of a stream that goes on.
+func (s *stack) firstEvent(path string) error {
 	conn, reader, err := s.dial()
 	if err != nil {
 		return err
 	}
 	defer conn.Close()
 	_ = conn.SetDeadline(time.Now().Add(3 * time.Second))
-	_, _ = io.WriteString(conn, question{path: "/sse", key: s.good.Secret}.text())
+	_, _ = io.WriteString(conn, question{path: path, key: s.good.Secret}.text())
 	response, err := http.ReadResponse(reader, nil)
 	if err != nil || response.StatusCode != http.StatusOK {
 		return fmt.Errorf("want 200, got %v, %v", response, err)

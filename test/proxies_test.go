@@ -18,6 +18,9 @@ var proxies = []*proxy{
 			return replacements{{"listen " + at.web, "listen " + at.web + " http2"}} // nginx 1.22 then speaks nothing else without TLS
 		},
 		start: startNginx,
+		deviations: map[string]deviation{
+			"37": {"nginx passes the path on as the client wrote it; all but exactly /public is checked", asWritten},
+		},
 	},
 	{
 		name:    "Traefik",
@@ -83,6 +86,22 @@ func neverAdmitted(s *stack) error {
 	o := s.ask(q)
 	if o.status != http.StatusInternalServerError || len(o.seen) != 0 {
 		return fmt.Errorf("want 500 and nothing at the backend, got %s", o)
+	}
+	return nil
+}
+
+// asWritten is a path that arrives unchanged, but never without a key.
+func asWritten(s *stack) error {
+	const path = "/public/..%2fv1"
+	if err := s.ask(question{path: path}).denied(missingKey); err != nil {
+		return err
+	}
+	o := s.ask(question{path: path, key: s.good.Secret})
+	if err := o.allowed(s.good); err != nil {
+		return err
+	}
+	if got := o.seen[0].URI; got != path {
+		return fmt.Errorf("%s reached the backend as %s", path, got)
 	}
 	return nil
 }

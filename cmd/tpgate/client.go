@@ -11,6 +11,8 @@ import (
 	"net/http"
 	"net/url"
 	"os"
+	"path/filepath"
+	"slices"
 	"strings"
 	"text/tabwriter"
 	"time"
@@ -28,50 +30,86 @@ type client struct {
 	server, tokenFile string
 	workspace         string
 	json              bool
+	api               *admin.Client // after open
 }
 
 func newClient(w world, name, args string) *client {
 	c := &client{flags: newFlags(w, name, args)}
-	c.StringVar(&c.server, "server", "http://127.0.0.1:8081", "address of the management API")
-	c.StringVar(&c.tokenFile, "admin-token-file", "", "file with the admin token (default admin-token in TPGATE_DATA_DIR or tpgate-data; or the variable TPGATE_ADMIN_TOKEN)")
-	c.BoolVar(&c.json, "json", false, "print the API's JSON on stdout instead")
+	c.string(&c.server, "server", "http://127.0.0.1:8081", "address of the management API")
+	c.string(&c.tokenFile, "admin-token-file", "", "file with the admin token (default admin-token in TPGATE_DATA_DIR or tpgate-data; or the variable TPGATE_ADMIN_TOKEN)")
+	c.bool(&c.json, "json", "print the API's JSON on stdout instead")
 	return c
 }
 
 // inWorkspace adds the flag --workspace.
 func (c *client) inWorkspace() {
-	c.StringVar(&c.workspace, "workspace", "", "workspace that the key belongs to (needed)")
+	c.string(&c.workspace, "workspace", "", "workspace that the key belongs to (needed)")
 }
 
 // open parses the arguments, of which exactly n stand beside flags, and finds the token.
-func (c *client) open(args []string, n int) ([]string, *admin.Client, error) {
+func (c *client) open(args []string, n int) ([]string, error) {
 	rest, err := c.parse(args)
 	if err != nil {
-		return nil, nil, err
+		return nil, err
 	}
+	return rest, c.connect(rest, n)
+}
+
+// connect checks what was parsed, and finds the token.
+func (c *client) connect(rest []string, n int) error {
 	if len(rest) != n {
 		c.fault("%s takes %s", c.Name(), cmp.Or(c.args, "no arguments besides flags"))
 	}
 	if c.Lookup("workspace") != nil && c.workspace == "" {
 		c.fault("--workspace is needed: whose keys?")
 	}
+	if c.args == "KEY_ID" && slices.ContainsFunc(rest, looksSecret) {
+		c.fault("KEY_ID is the id of a key, not the key itself: %s keys list shows it", c.world.program)
+	}
+	if u, err := url.Parse(c.server); err != nil || u.Scheme != "http" && u.Scheme != "https" || u.Host == "" {
+		c.fault("--server: write an address such as http://127.0.0.1:8081")
+	}
 	if err := c.done(); err != nil {
-		return nil, nil, err
+		return err
 	}
 	token, err := c.token()
 	if err != nil {
-		return nil, nil, err
+		return err
 	}
-	return rest, &admin.Client{Server: c.server, Token: token, HTTP: &http.Client{Timeout: clientTimeout}}, nil
+	c.api = &admin.Client{Server: c.server, Token: token, HTTP: &http.Client{
+		Timeout:       clientTimeout,
+		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }, // the token goes where it was sent, and nowhere else
+	}}
+	return nil
+}
+
+// looksSecret reports whether an argument is most likely a whole key, which must not travel in a path.
+func looksSecret(arg string) bool { return strings.HasPrefix(arg, "tp_") && len(arg) > 40 }
+
+// call calls the API, and words what a person can do about a refusal.
+func (c *client) call(ctx context.Context, method, path string, in, out any) (next string, err error) {
+	next, err = c.api.Call(ctx, method, path, in, out)
+	refusal, ok := errors.AsType[*admin.Error](err)
+	switch {
+	case ok && refusal.Status == http.StatusUnauthorized:
+		return "", fmt.Errorf("the service at %s does not accept this admin token: name the file with its token with --admin-token-file", c.server)
+	case ok && refusal.Status == http.StatusNotFound && c.args == "KEY_ID":
+		return "", fmt.Errorf("workspace %s has no such key: %s keys list --workspace %[1]s shows all", plain(c.workspace), c.world.program)
+	case ok && refusal.Status == http.StatusNotFound:
+		return "", errors.New("no workspace can have this id: it must be 1 to 64 of A–Z, a–z, 0–9, _ and -")
+	case err != nil:
+		return "", err
+	}
+	return next, nil
 }
 
 func (c *client) token() (string, error) {
 	if c.tokenFile == "" {
-		if token := c.world.getenv("TPGATE_ADMIN_TOKEN"); token != "" {
+		if token := strings.TrimSpace(c.world.env["TPGATE_ADMIN_TOKEN"]); token != "" {
 			return token, nil
 		}
 	}
-	path := cmp.Or(c.tokenFile, cmp.Or(c.world.getenv("TPGATE_DATA_DIR"), "tpgate-data")+"/admin-token")
+	path := cmp.Or(c.tokenFile, filepath.Join(cmp.Or(c.world.env["TPGATE_DATA_DIR"], "tpgate-data"), "admin-token"))
 	token, err := readSecret(path)
 	if errors.Is(err, os.ErrNotExist) {
 		return "", fmt.Errorf("there is no admin token in %s: run this where the service was started, or name the file with --admin-token-file", path)
@@ -102,11 +140,11 @@ func (c *client) printJSON(value any) error {
 }
 
 // all walks the pages of a list.
-func all[T any](ctx context.Context, api *admin.Client, path string) ([]T, error) {
+func all[T any](ctx context.Context, c *client, path string) ([]T, error) {
 	list := []T{}
 	for path != "" {
 		var page []T
-		next, err := api.Call(ctx, http.MethodGet, path, nil, &page)
+		next, err := c.call(ctx, http.MethodGet, path, nil, &page)
 		if err != nil {
 			return nil, err
 		}

@@ -2,7 +2,6 @@ package main
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"net/http"
 
@@ -16,9 +15,9 @@ type keyFlags struct {
 }
 
 func (k *keyFlags) define(c *client, limitWords string) {
-	c.StringVar(&k.name, "name", "", "name of the key, 1–255 characters")
-	c.StringVar(&k.expires, "expires", "", "2027-01-31 (end of that day, UTC), or an RFC 3339 time, or never")
-	c.StringVar(&k.limit, "limit", "", "its own quota, such as 600/1m, or off"+limitWords)
+	c.string(&k.name, "name", "", "name of the key, 1–255 characters")
+	c.string(&k.expires, "expires", "", "2027-01-31 (end of that day, UTC), or an RFC 3339 time, or never")
+	c.string(&k.limit, "limit", "", "its own quota, such as 600/1m, or off"+limitWords)
 }
 
 // fields returns the API's fields for the flags that were given.
@@ -42,15 +41,18 @@ func createKey(ctx context.Context, w world, args []string) error {
 	c, k := newClient(w, "keys create", ""), keyFlags{}
 	c.inWorkspace()
 	k.define(c, " (default: the service's)")
-	_, api, err := c.open(args, 0)
+	rest, err := c.parse(args)
 	if err != nil {
 		return err
 	}
 	if k.name == "" {
-		return usageError{errors.New("--name is needed: what is the key for?")}
+		c.fault("--name is needed: what is the key for?")
+	}
+	if err := c.connect(rest, 0); err != nil {
+		return err
 	}
 	var made admin.NewKey
-	if _, err := api.Call(ctx, http.MethodPost, c.keyPath(""), k.fields(c), &made); err != nil {
+	if _, err := c.call(ctx, http.MethodPost, c.keyPath(""), k.fields(c), &made); err != nil {
 		return err
 	}
 	return c.printSecret("Created", made)
@@ -59,13 +61,13 @@ func createKey(ctx context.Context, w world, args []string) error {
 func rotateKey(ctx context.Context, w world, args []string) error {
 	c, overlap := newClient(w, "keys rotate", "KEY_ID"), ""
 	c.inWorkspace()
-	c.StringVar(&overlap, "overlap", "0s", "how long the old secret goes on working, at most 7d")
-	rest, api, err := c.open(args, 1)
+	c.string(&overlap, "overlap", "0s", "how long the old secret goes on working, at most 7d")
+	rest, err := c.open(args, 1)
 	if err != nil {
 		return err
 	}
 	var made admin.NewKey
-	if _, err := api.Call(ctx, http.MethodPost, c.keyPath(rest[0])+"/rotate", map[string]any{"overlap": overlap}, &made); err != nil {
+	if _, err := c.call(ctx, http.MethodPost, c.keyPath(rest[0])+"/rotate", map[string]any{"overlap": overlap}, &made); err != nil {
 		return err
 	}
 	return c.printSecret("Rotated", made)
@@ -85,11 +87,10 @@ func (c *client) printSecret(done string, made admin.NewKey) error {
 func listKeys(ctx context.Context, w world, args []string) error {
 	c := newClient(w, "keys list", "")
 	c.inWorkspace()
-	_, api, err := c.open(args, 0)
-	if err != nil {
+	if _, err := c.open(args, 0); err != nil {
 		return err
 	}
-	keys, err := all[admin.Key](ctx, api, c.keyPath("")+"?limit=1000")
+	keys, err := all[admin.Key](ctx, c, c.keyPath("")+"?limit=1000")
 	if err != nil {
 		return err
 	}
@@ -106,19 +107,19 @@ func listKeys(ctx context.Context, w world, args []string) error {
 func showKey(ctx context.Context, w world, args []string) error {
 	c := newClient(w, "keys show", "KEY_ID")
 	c.inWorkspace()
-	rest, api, err := c.open(args, 1)
+	rest, err := c.open(args, 1)
 	if err != nil {
 		return err
 	}
-	return c.callKey(ctx, api, http.MethodGet, rest[0], nil)
+	return c.callKey(ctx, http.MethodGet, rest[0], nil)
 }
 
 func updateKey(ctx context.Context, w world, args []string) error {
 	c, k := newClient(w, "keys update", "KEY_ID"), keyFlags{}
 	c.inWorkspace()
 	k.define(c, ", or default for the service's")
-	c.BoolVar(&k.disabled, "disabled", false, "--disabled refuses the key, --disabled=false admits it again")
-	rest, api, err := c.open(args, 1)
+	c.bool(&k.disabled, "disabled", "--disabled refuses the key, --disabled=false admits it again")
+	rest, err := c.parse(args)
 	if err != nil {
 		return err
 	}
@@ -127,19 +128,22 @@ func updateKey(ctx context.Context, w world, args []string) error {
 		fields["disabled"] = k.disabled
 	}
 	if len(fields) == 0 {
-		return usageError{errors.New("nothing to change: give --name, --expires, --limit or --disabled")}
+		c.fault("nothing to change: give --name, --expires, --limit or --disabled")
 	}
-	return c.callKey(ctx, api, http.MethodPatch, rest[0], fields)
+	if err := c.connect(rest, 1); err != nil {
+		return err
+	}
+	return c.callKey(ctx, http.MethodPatch, rest[0], fields)
 }
 
 // callKey calls the API for one key and prints it.
-func (c *client) callKey(ctx context.Context, api *admin.Client, method, id string, fields map[string]any) error {
+func (c *client) callKey(ctx context.Context, method, id string, fields map[string]any) error {
 	var in any
 	if fields != nil {
 		in = fields
 	}
 	var key admin.Key
-	if _, err := api.Call(ctx, method, c.keyPath(id), in, &key); err != nil {
+	if _, err := c.call(ctx, method, c.keyPath(id), in, &key); err != nil {
 		return err
 	}
 	if c.json {
@@ -152,26 +156,30 @@ func deleteKey(ctx context.Context, w world, args []string) error {
 	c := newClient(w, "keys delete", "KEY_ID")
 	var every, sure bool
 	c.inWorkspace()
-	c.BoolVar(&every, "all", false, "end all keys of the workspace at once")
-	c.BoolVar(&sure, "yes", false, "with --all: yes, all of them")
-	n := 1
-	for _, arg := range args {
-		if arg == "--all" || arg == "-all" {
-			n = 0
-		}
-	}
-	rest, api, err := c.open(args, n)
+	c.bool(&every, "all", "instead of KEY_ID: end all keys of the workspace at once (no variable sets this)")
+	c.bool(&sure, "yes", "with --all: yes, all of them (no variable sets this)")
+	c.onlyArguments("all", "yes")
+	rest, err := c.parse(args)
 	if err != nil {
 		return err
 	}
-	if every && !sure {
-		return usageError{fmt.Errorf("this ends every key of workspace %s: add --yes if that is meant", c.workspace)}
+	id, what, n := "", "All keys", 0
+	switch {
+	case every && len(rest) > 0:
+		c.fault("--all and a KEY_ID were given: which is meant?")
+		n = len(rest)
+	case every && !sure:
+		c.fault("this ends every key of workspace %s: add --yes if that is meant", plain(c.workspace))
+	case !every:
+		n = 1
 	}
-	id, what := "", "All keys"
+	if err := c.connect(rest, n); err != nil {
+		return err
+	}
 	if !every {
-		id, what = rest[0], "Key "+rest[0]
+		id, what = rest[0], "Key "+plain(rest[0])
 	}
-	if _, err := api.Call(ctx, http.MethodDelete, c.keyPath(id), nil, nil); err != nil {
+	if _, err := c.call(ctx, http.MethodDelete, c.keyPath(id), nil, nil); err != nil {
 		return err
 	}
 	fmt.Fprintf(w.stderr, "%s of workspace %s deleted: refused from now on.\n", what, c.workspace)

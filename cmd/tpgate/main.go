@@ -1,6 +1,6 @@
 // Command tpgate is an API-key gate for reverse proxies: a forward-auth service, its management API, and the client of that API.
 //
-// run.go dispatches the commands; serve*.go is the service, the other files are the client's commands.
+// run.go dispatches the commands and flags.go reads what they are told; config.go, check.go, serve.go and token.go are the service, the other files the client's commands.
 package main
 
 import (
@@ -13,5 +13,5 @@ import (
 func main() {
 	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGINT, syscall.SIGTERM)
 	context.AfterFunc(ctx, stop) // a second signal ends the process at once
-	os.Exit(run(ctx, os.Args, os.Getenv, os.Stdout, os.Stderr))
+	os.Exit(run(ctx, os.Args, os.Environ(), os.Stdout, os.Stderr))
 }

@@ -6,7 +6,9 @@ import (
 	"flag"
 	"fmt"
 	"io"
+	"slices"
 	"strings"
+	"text/tabwriter"
 )
 
 // Exit codes.
@@ -18,16 +20,16 @@ const (
 
 // world is what the operating system gives to a command.
 type world struct {
-	program string // as it was called
-	getenv  func(string) string
+	program string            // as it was called
+	env     map[string]string // the environment variables that begin with TPGATE_
 	stdout  io.Writer
 	stderr  io.Writer
 }
 
-// command is one line of the usage text.
+// command is one line of the overview.
 type command struct {
 	name  string // "serve", "keys create"
-	args  string // what stands behind the flags
+	args  string // what it takes besides flags
 	about string
 	run   func(ctx context.Context, w world, args []string) error
 }
@@ -52,11 +54,20 @@ func commands() []command {
 type usageError struct{ error }
 
 // run is the whole program. It returns the exit code.
-func run(ctx context.Context, args []string, getenv func(string) string, stdout, stderr io.Writer) int {
-	w := world{program: args[0], getenv: getenv, stdout: stdout, stderr: stderr}
-	cmd, rest := find(args[1:])
+func run(ctx context.Context, args, environ []string, stdout, stderr io.Writer) int {
+	w := world{program: args[0], env: map[string]string{}, stdout: stdout, stderr: stderr}
+	for _, variable := range environ {
+		if name, value, _ := strings.Cut(variable, "="); strings.HasPrefix(name, envPrefix) {
+			w.env[name] = value
+		}
+	}
+	words := args[1:]
+	if len(words) > 0 && words[0] == "help" { // help keys create = keys create --help
+		words = append(slices.Clone(words[1:]), "--help")
+	}
+	cmd, rest := find(words)
 	if cmd == nil {
-		return w.overview(args[1:])
+		return w.overview(words)
 	}
 	err := cmd.run(ctx, w, rest)
 	switch {
@@ -71,29 +82,43 @@ func run(ctx context.Context, args []string, getenv func(string) string, stdout,
 	}
 }
 
-// find returns the command that args begin with, and the arguments after it.
-func find(args []string) (*command, []string) {
+// find returns the command that words begin with, and the arguments after it.
+func find(words []string) (*command, []string) {
 	for _, cmd := range commands() {
-		words := strings.Fields(cmd.name)
-		if len(args) >= len(words) && strings.Join(args[:len(words)], " ") == cmd.name {
-			return &cmd, args[len(words):]
+		name := strings.Fields(cmd.name)
+		if len(words) >= len(name) && slices.Equal(words[:len(name)], name) {
+			return &cmd, words[len(name):]
 		}
 	}
 	return nil, nil
 }
 
-// overview prints all commands: on stdout if somebody asked for help, else on stderr as an error.
-func (w world) overview(args []string) int {
+// overview lists the commands, or those of the noun that words begin with: on stdout if somebody asked for help, else on stderr after what is wrong.
+func (w world) overview(words []string) int {
+	listed := commands()
+	if len(words) > 0 && !asksForHelp(words[0]) {
+		listed = slices.DeleteFunc(listed, func(c command) bool { return !strings.HasPrefix(c.name, words[0]+" ") })
+	}
 	out, code := w.stderr, exitUsage
-	if len(args) == 0 || args[0] == "help" || args[0] == "-h" || args[0] == "--help" {
+	switch {
+	case len(words) == 0 || asksForHelp(words[0]) || len(listed) > 0 && len(words) == 2 && asksForHelp(words[1]):
 		out, code = w.stdout, exitFine
-	} else {
-		fmt.Fprintf(out, "there is no command %q\n\n", strings.Join(args[:min(len(args), 2)], " "))
+	case len(listed) > 0 && len(words) == 1:
+		fmt.Fprintf(out, "what shall be done with %s?\n\n", words[0])
+	default:
+		fmt.Fprintf(out, "there is no command %q\n\n", strings.Join(words[:min(len(words), 2)], " "))
+	}
+	if len(listed) == 0 {
+		listed = commands()
 	}
 	fmt.Fprint(out, "tpgate: API keys for services behind nginx, Traefik and Envoy\n\nCommands:\n")
-	for _, cmd := range commands() {
-		fmt.Fprintf(out, "  %-30s %s\n", strings.TrimSpace("tpgate "+cmd.name+" "+cmd.args), cmd.about)
+	table := tabwriter.NewWriter(out, 0, 0, 2, ' ', 0)
+	for _, cmd := range listed {
+		fmt.Fprintf(table, "  %s\t%s\n", strings.TrimSpace("tpgate "+cmd.name+" "+cmd.args), cmd.about)
 	}
+	_ = table.Flush() // an error means that nobody reads it
 	fmt.Fprint(out, "\nEach has --help. Exit codes: 0 fine, 1 the operation failed, 2 wrong usage.\n")
 	return code
 }
+
+func asksForHelp(word string) bool { return word == "-h" || word == "-help" || word == "--help" }

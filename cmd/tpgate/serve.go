@@ -11,6 +11,7 @@ import (
 	"os"
 	"path/filepath"
 	"runtime/debug"
+	"slices"
 	"strings"
 	"syscall"
 	"time"
@@ -39,11 +40,17 @@ type pacedStore interface {
 // runServe is the service, from configuration to the last answer.
 func runServe(ctx context.Context, w world, args []string) error {
 	c, err := parseServe(w, args)
+	if c != nil && c.check {
+		return c.checkAll(ctx, w, err)
+	}
 	if err != nil {
 		return err
 	}
 	_ = syscall.Setrlimit(syscall.RLIMIT_CORE, &syscall.Rlimit{}) // no core dumps with secrets in them; where it is forbidden, that is the limit already
 	logger := c.logger(w)
+	for _, name := range unknownVariables(w.env) {
+		logger.Warn("environment variable means nothing to tpgate", "name", name)
+	}
 	registry := prometheus.NewRegistry()
 	registry.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}), buildInfo())
 	keys, err := openStore(ctx, c, store.NewMetrics(registry), logger)
@@ -55,10 +62,6 @@ func runServe(ctx context.Context, w world, args []string) error {
 			logger.Error("closing the store failed", "error", err)
 		}
 	}()
-	if c.check {
-		fmt.Fprintf(w.stdout, "the configuration and the store (%s) are fine\n", c.storeName())
-		return nil
-	}
 	if c.adminToken == "" {
 		if c.adminToken, err = adminToken(c.adminTokenFile); err != nil {
 			return err
@@ -174,7 +177,7 @@ func (s *service) serve(ctx context.Context, w world) error {
 // open opens all listeners, or none.
 func (s *service) open() ([]net.Listener, addresses, error) {
 	var listeners []net.Listener
-	for _, l := range []struct{ flag, address string }{{"listen", s.config.listen}, {"admin-listen", s.config.adminListen}, {"ops-listen", s.config.opsListen}} {
+	for _, l := range s.config.listeners() {
 		ln, err := net.Listen("tcp", l.address)
 		if err != nil {
 			for _, open := range listeners {
@@ -196,19 +199,17 @@ func local(ln net.Listener) string {
 	return ln.Addr().String()
 }
 
-// version is the module's version and the commit that it was built from.
+// version is the module's version, which has the commit in it when Go knows it, and otherwise the commit as far as the build says.
 func version() string {
 	about, ok := debug.ReadBuildInfo()
 	if !ok {
 		return "unknown"
 	}
-	text := about.Main.Version
-	for _, setting := range about.Settings {
-		if setting.Key == "vcs.revision" {
-			text += " " + setting.Value[:min(12, len(setting.Value))]
-		}
+	i := slices.IndexFunc(about.Settings, func(s debug.BuildSetting) bool { return s.Key == "vcs.revision" })
+	if about.Main.Version != "(devel)" || i < 0 {
+		return about.Main.Version
 	}
-	return text
+	return about.Main.Version + " " + about.Settings[i].Value
 }
 
 func buildInfo() prometheus.Collector {

@@ -29,10 +29,23 @@ func adminToken(path string) (string, error) {
 	if err != nil {
 		return "", fmt.Errorf("reading the admin token: %w", err)
 	}
-	if len(token) < minAdminToken {
-		return "", fmt.Errorf("the admin token in %s is shorter than %d characters: delete the file to have one made", path, minAdminToken)
+	if err := checkAdminToken(token); err != nil {
+		return "", fmt.Errorf("the admin token in %s %w: delete the file to have one made", path, err)
 	}
 	return token, nil
+}
+
+// checkAdminToken says what is wrong with a token: too short, or nothing that a header can carry.
+func checkAdminToken(token string) error {
+	if len(token) < minAdminToken {
+		return fmt.Errorf("is shorter than %d characters", minAdminToken)
+	}
+	for i := range len(token) {
+		if token[i] <= ' ' || token[i] > '~' {
+			return errors.New("has characters other than visible ASCII")
+		}
+	}
+	return nil
 }
 
 // newAdminToken makes the token. Of several instances that start at once on one directory, the first wins and the others read what it wrote.

@@ -2,7 +2,6 @@ package main
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"net/http"
 	"net/url"
@@ -13,11 +12,10 @@ import (
 
 func listWorkspaces(ctx context.Context, w world, args []string) error {
 	c := newClient(w, "workspaces list", "")
-	_, api, err := c.open(args, 0)
-	if err != nil {
+	if _, err := c.open(args, 0); err != nil {
 		return err
 	}
-	workspaces, err := all[admin.Workspace](ctx, api, "/v1/workspaces?limit=1000")
+	workspaces, err := all[admin.Workspace](ctx, c, "/v1/workspaces?limit=1000")
 	if err != nil {
 		return err
 	}
@@ -33,20 +31,20 @@ func listWorkspaces(ctx context.Context, w world, args []string) error {
 
 func showWorkspace(ctx context.Context, w world, args []string) error {
 	c := newClient(w, "workspaces show", "WORKSPACE")
-	rest, api, err := c.open(args, 1)
+	rest, err := c.open(args, 1)
 	if err != nil {
 		return err
 	}
-	return c.callWorkspace(ctx, api, http.MethodGet, rest[0], nil)
+	return c.callWorkspace(ctx, http.MethodGet, rest[0], nil)
 }
 
 func updateWorkspace(ctx context.Context, w world, args []string) error {
 	c := newClient(w, "workspaces update", "WORKSPACE")
 	var limit string
 	var suspended bool
-	c.StringVar(&limit, "limit", "", "quota shared by all its keys, such as 6000/1m, or off, or default for the service's")
-	c.BoolVar(&suspended, "suspended", false, "--suspended refuses all its keys with 403, --suspended=false lifts that")
-	rest, api, err := c.open(args, 1)
+	c.string(&limit, "limit", "", "quota shared by all its keys, such as 6000/1m, or off, or default for the service's")
+	c.bool(&suspended, "suspended", "--suspended refuses all its keys with 403, --suspended=false lifts that")
+	rest, err := c.parse(args)
 	if err != nil {
 		return err
 	}
@@ -61,19 +59,22 @@ func updateWorkspace(ctx context.Context, w world, args []string) error {
 		fields["suspended"] = suspended
 	}
 	if len(fields) == 0 {
-		return usageError{errors.New("nothing to change: give --limit or --suspended")}
+		c.fault("nothing to change: give --limit or --suspended")
 	}
-	return c.callWorkspace(ctx, api, http.MethodPatch, rest[0], fields)
+	if err := c.connect(rest, 1); err != nil {
+		return err
+	}
+	return c.callWorkspace(ctx, http.MethodPatch, rest[0], fields)
 }
 
 // callWorkspace calls the API for one workspace and prints it.
-func (c *client) callWorkspace(ctx context.Context, api *admin.Client, method, id string, fields map[string]any) error {
+func (c *client) callWorkspace(ctx context.Context, method, id string, fields map[string]any) error {
 	var in any
 	if fields != nil {
 		in = fields
 	}
 	var workspace admin.Workspace
-	if _, err := api.Call(ctx, method, "/v1/workspaces/"+url.PathEscape(id), in, &workspace); err != nil {
+	if _, err := c.call(ctx, method, "/v1/workspaces/"+url.PathEscape(id), in, &workspace); err != nil {
 		return err
 	}
 	if c.json {

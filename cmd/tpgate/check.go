@@ -1,0 +1,115 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"flag"
+	"fmt"
+	"io/fs"
+	"log/slog"
+	"os"
+	"path/filepath"
+	"regexp"
+	"slices"
+	"strings"
+	"syscall"
+
+	"github.com/prometheus/client_golang/prometheus"
+
+	"tpgate/store"
+)
+
+// checkAll is serve --check: it adds the faults of the store and the admin token to those of the configuration. It makes no files.
+func (c *serveConfig) checkAll(ctx context.Context, w world, faults error) error {
+	for _, name := range unknownVariables(w.env) {
+		fmt.Fprintf(w.stderr, "warning: the environment variable %s means nothing to tpgate\n", name)
+	}
+	if usage, ok := errors.AsType[usageError](faults); ok {
+		faults = usage.error // what is asked for here is the answer, not a wrong call
+	}
+	faults = errors.Join(faults, c.checkStore(ctx), c.checkToken())
+	if faults != nil {
+		return faults
+	}
+	fmt.Fprintf(w.stdout, "the configuration and the store (%s) are fine\n", c.storeName())
+	return nil
+}
+
+// checkStore opens the store and closes it again. An embedded store that is not there yet would be made: then only the directory is looked at.
+func (c *serveConfig) checkStore(ctx context.Context) error {
+	if c.redisURL == "" {
+		if _, err := os.Stat(filepath.Join(c.dataDir, "keys.db")); errors.Is(err, fs.ErrNotExist) {
+			return checkWritable(c.dataDir)
+		}
+	} else if store.CheckRedisURL(c.redisURL) != nil {
+		return nil // told already
+	}
+	keys, err := openStore(ctx, c, store.NewMetrics(prometheus.NewRegistry()), slog.New(slog.DiscardHandler))
+	if err != nil {
+		return err
+	}
+	return keys.Close()
+}
+
+// checkToken reads the admin token. One that is not there yet would be made: then only its directory is looked at.
+func (c *serveConfig) checkToken() error {
+	if c.adminToken != "" {
+		return nil
+	}
+	if _, err := os.Stat(c.adminTokenFile); errors.Is(err, fs.ErrNotExist) {
+		if dir := filepath.Dir(c.adminTokenFile); c.redisURL != "" || filepath.Clean(dir) != filepath.Clean(c.dataDir) { // else told by the store
+			return checkWritable(dir)
+		}
+		return nil
+	}
+	_, err := adminToken(c.adminTokenFile)
+	return err
+}
+
+// checkWritable returns an error if files cannot be made in a directory, or the directory itself cannot be made.
+func checkWritable(dir string) error {
+	for path := filepath.Clean(dir); ; path = filepath.Dir(path) {
+		about, err := os.Stat(path)
+		switch {
+		case errors.Is(err, fs.ErrNotExist) && path != filepath.Dir(path):
+			continue
+		case err != nil:
+			return fmt.Errorf("the directory %s cannot be used: %w", dir, err)
+		case !about.IsDir():
+			return fmt.Errorf("the directory %s cannot be used: %s is a file", dir, path)
+		}
+		const writeAndEnter = 2 | 1 // access(2): W_OK, X_OK
+		if err := syscall.Access(path, writeAndEnter); err != nil {
+			return fmt.Errorf("the directory %s cannot be written by this user: %s: %w", dir, path, err)
+		}
+		return nil
+	}
+}
+
+// kubernetes is what it adds to the environment of every container for services named tpgate, tpgate-admin and so on.
+var kubernetes = regexp.MustCompile(`_SERVICE_HOST$|_SERVICE_PORT(_[A-Z0-9_]+)?$|^TPGATE_([A-Z0-9_]+_)?PORT(_\d+_(TCP|UDP|SCTP)(_(PROTO|PORT|ADDR))?)?$`)
+
+// clientVariables are those that only the client's commands read.
+const clientVariables = "TPGATE_SERVER TPGATE_JSON TPGATE_WORKSPACE TPGATE_NAME TPGATE_EXPIRES TPGATE_LIMIT TPGATE_OVERLAP TPGATE_DISABLED TPGATE_SUSPENDED"
+
+// unknownVariables returns those variables that no command reads: most likely misspelt.
+func unknownVariables(env map[string]string) []string {
+	known := map[string]bool{}
+	for name := range strings.FieldsSeq(clientVariables) {
+		known[name] = true
+	}
+	f := newFlags(world{}, "serve", "")
+	new(serveConfig).define(f)
+	f.VisitAll(func(fl *flag.Flag) {
+		known[envName(fl.Name)] = true
+		known[envName(strings.TrimSuffix(fl.Name, "-file"))] = true
+	})
+	var unknown []string
+	for name := range env {
+		if !known[name] && !kubernetes.MatchString(name) {
+			unknown = append(unknown, name)
+		}
+	}
+	slices.Sort(unknown)
+	return unknown
+}

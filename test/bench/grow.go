@@ -1,0 +1,5 @@
+package main
+
+import "errors"
+
+func (b *bench) grow() error { return errors.New("later") }
