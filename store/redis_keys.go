@@ -165,7 +165,7 @@ func (r *Redis) UpdateKey(ctx context.Context, workspace, id string, change func
 			r.dropDigests(ctx, p, digestsLeft(&before, &after))
 			return after, nil
 		}
-		r.dropDigests(ctx, p, digestsLeft(&after, &before))
+		// The digest stays in the index: who was faster may have stored the same one, and without a record that proves it, it means nothing.
 	}
 	return Key{}, ErrConflict
 }
