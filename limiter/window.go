@@ -65,11 +65,11 @@ func (l Limit) Encode() string {
 	if !l.IsSet() {
 		return "-"
 	}
-	text := strconv.Itoa(l.count)
+	text := strconv.AppendInt(nil, int64(l.count), 10)
 	for _, w := range l.Windows() {
-		text += fmt.Sprintf("%0*d%0*d", permitDigits, w.Permits, lengthDigits, w.Length.Milliseconds())
+		text = fmt.Appendf(text, "%0*d%0*d", permitDigits, w.Permits, lengthDigits, w.Length.Milliseconds())
 	}
-	return text
+	return string(text)
 }
 
 // EncodedLength returns how long the encoded limit is that begins with this byte; 0 if no encoded limit does.

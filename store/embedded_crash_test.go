@@ -4,6 +4,7 @@ import (
 	"bufio"
 	"crypto/sha256"
 	"fmt"
+	"maps"
 	"math/rand/v2"
 	"os"
 	"os/exec"
@@ -120,9 +121,7 @@ type model map[string]string
 
 func (m model) clone() model {
 	c := model{}
-	for id, what := range m {
-		c[id] = what
-	}
+	maps.Copy(c, m)
 	return c
 }
 

@@ -77,6 +77,7 @@ func OpenRedis(ctx context.Context, config RedisConfig) (*Redis, error) {
 	if err != nil {
 		return nil, err
 	}
+	redis.SetLogger(silent{}) // go-redis has one logger a process
 	client := redis.NewUniversalClient(options)
 	r := &Redis{names: newNames(config.Prefix), defaults: config.Defaults, shared: len(config.Defaults.WorkspaceLimit.Windows()) > 0, control: client, metrics: config.Metrics, logger: config.Logger}
 	if err := errors.Join(r.fit(ctx)); err != nil {

@@ -34,6 +34,12 @@ const (
 	idleTimeout    = 5 * time.Minute
 )
 
+// silent drops go-redis' own lines: every error it prints is also returned, and becomes a log line or a metric of ours.
+type silent struct{}
+
+// Printf does nothing.
+func (silent) Printf(context.Context, string, ...any) {}
+
 // errLost is what every operation answers when Redis no longer holds what this store wrote into it.
 var errLost = errors.New("data of this store is missing in Redis: it was emptied, or an older copy took over")
 

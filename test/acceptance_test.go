@@ -106,12 +106,12 @@ func printResults() {
 		return
 	}
 	var b strings.Builder
-	fmt.Fprintf(&b, "\n%-52s", "")
+	fmt.Fprintf(&b, "\n%-57s", "")
 	for _, p := range proxies {
 		fmt.Fprintf(&b, " %-13s", p.name)
 	}
 	for _, c := range cases {
-		fmt.Fprintf(&b, "\n%s %-49s", c.number, c.name)
+		fmt.Fprintf(&b, "\n%s %-54s", c.number, c.name)
 		for _, p := range proxies {
 			result := results.cells[[2]string{c.number, p.name}]
 			if result == "" {

@@ -65,10 +65,12 @@ func replaceTraefik(at addresses) replacements {
 	return replacements{{`":8000"`, `"` + at.web + `"`}, {"/etc/traefik", at.dir}, {"127.0.0.1:8080", at.gate}, {"127.0.0.1:3000", at.backend}}
 }
 
-// refusedWith is a refusal whose body is not the service's.
+// refusedWith is a refusal, in bearable time, whose body is not the service's.
 func refusedWith(status int) func(s *stack) error {
 	return func(s *stack) error {
-		o := s.ask(withKey(s.good.Secret))
+		q := withKey(s.good.Secret)
+		q.within = 3 * time.Second
+		o := s.ask(q)
 		if o.err != nil || o.status != status || len(o.seen) != 0 {
 			return fmt.Errorf("want %d and nothing at the backend, got %s", status, o)
 		}

@@ -105,8 +105,8 @@ func unknownVariables(env map[string]string) []string {
 		known[envName(strings.TrimSuffix(fl.Name, "-file"))] = true
 	})
 	var unknown []string
-	for name := range env {
-		if !known[name] && !kubernetes.MatchString(name) {
+	for name, value := range env {
+		if value != "" && !known[name] && !kubernetes.MatchString(name) {
 			unknown = append(unknown, name)
 		}
 	}

@@ -34,11 +34,16 @@ type client struct {
 }
 
 func newClient(w world, name, args string) *client {
-	c := &client{flags: newFlags(w, name, args)}
+	return &client{flags: newFlags(w, name, args)}
+}
+
+// parse adds the flags that all of these commands have, and parses.
+func (c *client) parse(args []string) ([]string, error) {
+	c.bool(&c.json, "json", "print the API's JSON on stdout instead")
+	c.group("Connection")
 	c.string(&c.server, "server", "http://127.0.0.1:8081", "address of the management API")
 	c.string(&c.tokenFile, "admin-token-file", "", "file with the admin token (default admin-token in TPGATE_DATA_DIR or tpgate-data; or the variable TPGATE_ADMIN_TOKEN)")
-	c.bool(&c.json, "json", "print the API's JSON on stdout instead")
-	return c
+	return c.flags.parse(args)
 }
 
 // inWorkspace adds the flag --workspace.

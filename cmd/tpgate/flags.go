@@ -201,6 +201,10 @@ func readSecret(path string) (string, error) {
 // help prints the command's flags with their defaults.
 func (f *flags) help() {
 	out := f.world.stdout
+	if len(f.order) == 0 {
+		fmt.Fprintf(out, "Usage: tpgate %s\n", f.Name())
+		return
+	}
 	fmt.Fprintf(out, "Usage: tpgate %s\n\n", strings.TrimSpace(f.Name()+" [flags] "+f.args))
 	for i, name := range f.order {
 		if heading, ok := strings.CutPrefix(name, "# "); ok {
@@ -213,9 +217,7 @@ func (f *flags) help() {
 		fl := f.Lookup(name)
 		fmt.Fprintf(out, "  --%s%s\n      %s\n", name, defaultText(fl), fl.Usage)
 	}
-	if len(f.order) > 0 {
-		fmt.Fprintf(out, "\nEach flag is also an environment variable: --admin-token-file is %s. A flag that is given wins.\n", envName("admin-token-file"))
-	}
+	fmt.Fprintf(out, "\nEach flag is also an environment variable: --admin-token-file is %s. A flag that is given wins.\n", envName("admin-token-file"))
 }
 
 func defaultText(fl *flag.Flag) string {
