@@ -85,7 +85,7 @@ func (c *Client) Call(ctx context.Context, method, path string, in, out any) (ne
 func errorOf(status int, answer []byte) error {
 	e := &Error{Status: status}
 	if json.Unmarshal(answer, &e.Problem) != nil || e.Message == "" {
-		e.Message = fmt.Sprintf("the server answered %d %s", status, http.StatusText(status))
+		e.Message = fmt.Sprintf("the server answered %d %s: is --server right?", status, http.StatusText(status))
 	}
 	return e
 }

@@ -12,6 +12,8 @@ import (
 	"log/slog"
 	"net"
 	"runtime/debug"
+	"slices"
+	"strings"
 	"sync/atomic"
 	"time"
 
@@ -198,5 +200,15 @@ func CheckHeaderName(name string) error {
 			return fmt.Errorf("the workspace header %q contains %q: letters, digits and - are possible (proxies drop or alias others)", name, c)
 		}
 	}
+	if slices.ContainsFunc(takenHeaders, func(taken string) bool { return strings.EqualFold(taken, name) }) {
+		return fmt.Errorf("the workspace header %q has a meaning of its own: choose another, such as X-Workspace-Id", name)
+	}
 	return nil
+}
+
+// takenHeaders are those that an answer has anyway, or that HTTP itself, or the proxy, would act on.
+var takenHeaders = []string{
+	"X-Api-Key-Id", "X-Auth-Body", "Authorization", "Proxy-Authorization", "WWW-Authenticate", "Retry-After", "Cache-Control",
+	"X-RateLimit-Limit", "X-RateLimit-Remaining", "X-RateLimit-Reset", "RateLimit", "RateLimit-Policy",
+	"Connection", "Content-Encoding", "Content-Length", "Content-Type", "Cookie", "Date", "Expect", "Host", "Keep-Alive", "Location", "Server", "Set-Cookie", "TE", "Trailer", "Transfer-Encoding", "Upgrade",
 }

@@ -99,6 +99,28 @@ func (g *gate) suspend(workspace string) {
 	}
 }
 
+// decisions returns what the metrics have counted, by verdict.
+func (g *gate) decisions() map[string]float64 {
+	g.t.Helper()
+	families, err := g.registry.Gather()
+	if err != nil {
+		g.t.Fatal(err)
+	}
+	counts := map[string]float64{}
+	for _, family := range families {
+		for _, metric := range family.GetMetric() {
+			labels := metric.GetLabel()
+			if family.GetName() == "tpgate_decisions_total" && len(labels) == 2 && labels[0].GetValue() == "http" {
+				counts[labels[1].GetValue()] = metric.GetCounter().GetValue()
+			}
+			if family.GetName() == "tpgate_inflight_checks" && metric.GetGauge().GetValue() != 0 {
+				g.t.Errorf("%g checks are still under way", metric.GetGauge().GetValue())
+			}
+		}
+	}
+	return counts
+}
+
 // reply is an answer as it stood on the wire.
 type reply struct {
 	status  int

@@ -43,7 +43,7 @@ type gatherer struct {
 func newGatherer(p *pilot) *gatherer {
 	g := &gatherer{pilot: p}
 	g.flights.New = func() any {
-		return &flight{index: [2]map[Digest]*call{make(map[Digest]*call), make(map[Digest]*call)}}
+		return &flight{index: [2]map[uint64]*call{make(map[uint64]*call), make(map[uint64]*call)}}
 	}
 	g.waiting = g.flights.Get().(*flight)
 	g.timer = time.AfterFunc(time.Hour, g.tick)

@@ -1,6 +1,9 @@
 package store
 
-import "time"
+import (
+	"encoding/binary"
+	"time"
+)
 
 // call is a check on its way, and after it the answer.
 type call struct {
@@ -28,8 +31,22 @@ type answer struct {
 	err      error
 }
 
-// share is the answer for the i-th caller of the entry: permits go to the first ones, each with one less remaining than the one before.
-func (a answer) share(i int) answer {
+// share answers the callers that were merged into c, wakes them, and leaves c its own answer.
+func (c *call) share(self *call) {
+	got, m := c.answer, c.merged
+	for i := 1; m != nil; i++ {
+		next := m.merged
+		m.answer = got.of(i)
+		if m != self {
+			m.wake <- nil
+		}
+		m = next
+	}
+	c.answer = got.of(0)
+}
+
+// of is the answer for the i-th caller of the entry: permits go to the first ones, each with one less remaining than the one before.
+func (a answer) of(i int) answer {
 	if i < a.granted {
 		a.standing.Remaining += a.granted - 1 - i
 		a.granted = 1
@@ -44,7 +61,7 @@ type flight struct {
 	lane     *lane
 	verifies []*call
 	lookups  []*call
-	index    [2]map[Digest]*call // of look-ups and verifies
+	index    [2]map[uint64]*call // of look-ups and verifies, by part of the digest
 }
 
 func (f *flight) empty() bool { return len(f.verifies)+len(f.lookups) == 0 }
@@ -68,22 +85,23 @@ func (f *flight) add(c *call) {
 	if c.place != (place{}) {
 		list, index = &f.verifies, f.index[1]
 	}
-	if head, ok := index[c.digest]; ok && head.permits < maxPermits && head.place == c.place && head.asking == c.asking && head.shared == c.shared {
+	part := binary.LittleEndian.Uint64(c.digest[:])
+	if head, ok := index[part]; ok && head.digest == c.digest && head.permits < maxPermits && head.place == c.place && head.asking == c.asking && head.shared == c.shared {
 		head.permits++
 		c.merged, head.merged = head.merged, c
 		return
 	}
-	index[c.digest] = c
+	index[part] = c
 	*list = append(*list, c)
 }
 
 // late moves the calls whose deadline has passed over to another flight. Calls wait in the order of their deadlines.
 func (f *flight) late(to *flight, now time.Time) {
-	split := func(list []*call, index map[Digest]*call, late *[]*call) []*call {
+	split := func(list []*call, index map[uint64]*call, late *[]*call) []*call {
 		n := 0
 		for n < len(list) && !now.Before(list[n].deadline) {
-			if index[list[n].digest] == list[n] {
-				delete(index, list[n].digest)
+			if part := binary.LittleEndian.Uint64(list[n].digest[:]); index[part] == list[n] {
+				delete(index, part)
 			}
 			n++
 		}
@@ -98,16 +116,9 @@ func (f *flight) late(to *flight, now time.Time) {
 func (f *flight) finish(self *call) {
 	for _, list := range [][]*call{f.verifies, f.lookups} {
 		for _, head := range list {
-			got, m := head.answer, head.merged
-			for i := 1; m != nil; i++ {
-				next := m.merged
-				m.answer = got.share(i)
-				if m != self {
-					m.wake <- nil
-				}
-				m = next
+			if head.merged != nil {
+				head.share(self)
 			}
-			head.answer = got.share(0)
 			if head != self {
 				head.wake <- nil
 			}

@@ -130,7 +130,7 @@ func ValidID(s string) bool {
 		return false
 	}
 	for i := range len(s) {
-		if !alphanumeric(s[i]) && s[i] != '_' && s[i] != '-' {
+		if !alphanumeric[s[i]] && s[i] != '_' && s[i] != '-' {
 			return false
 		}
 	}

@@ -37,34 +37,39 @@ func (r *Redis) Verify(digest Digest, deadline time.Time) Decision {
 
 // look finds the place of a digest. Without one, the decision stands.
 func (r *Redis) look(digest Digest, deadline time.Time) (place, Decision) {
-	a := r.checks.ask(call{digest: digest, slot: r.names.bucketOf(digest).slot, deadline: deadline})
-	switch a.verdict {
+	c := newCall(digest, deadline)
+	defer calls.Put(c)
+	c.slot = r.names.bucketOf(digest).slot
+	r.checks.ask(c)
+	switch c.verdict {
 	case 'F':
-		return a.found, Decision{Verdict: Unknown}
+		return c.found, Decision{Verdict: Unknown}
 	case 'U':
 		return place{}, Decision{Verdict: Unknown}
 	default:
-		return place{}, r.undecided("lookup", place{}, a)
+		return place{}, r.undecided("lookup", c)
 	}
 }
 
 // decide asks for one permit of the key at the hint's place and words the answer.
 func (r *Redis) decide(digest Digest, h *hint, deadline time.Time) Decision {
 	start, changes := time.Now(), r.hints.changes.Load()
-	asked := call{digest: digest, place: h.place, slot: h.slot, deadline: deadline, shared: h.shared.Load() || r.shared}
-	a := r.checks.ask(asked)
-	if a.verdict == 'N' { // nothing was taken
+	c := newCall(digest, deadline)
+	defer calls.Put(c)
+	c.place, c.slot, c.shared = h.place, h.slot, r.shared || h.shared.Load()
+	r.checks.ask(c)
+	if c.verdict == 'N' { // nothing was taken
 		h.shared.Store(true)
-		asked.shared = true
-		a = r.checks.ask(asked)
+		c.shared = true
+		r.checks.ask(c)
 	}
 	d := Decision{Workspace: h.place.workspace, KeyID: h.place.id}
-	switch a.verdict {
+	switch c.verdict {
 	case 'A':
-		d.Verdict, d.Standing = Allowed, a.standing
-		if a.granted == 0 {
+		d.Verdict, d.Standing = Allowed, c.standing
+		if c.granted == 0 {
 			d.Verdict = Limited
-			h.refuse(a.standing, changes, start, time.Now())
+			h.refuse(c.standing, changes, start, time.Now())
 		}
 	case 'U':
 		return Decision{Verdict: Unknown}
@@ -75,47 +80,51 @@ func (r *Redis) decide(digest Digest, h *hint, deadline time.Time) Decision {
 	case 'S':
 		d.Verdict = Suspended
 	default:
-		return r.undecided("verify", h.place, a)
+		return r.undecided("verify", c)
 	}
 	return d
 }
 
 // undecided words an answer that proves nothing.
-func (r *Redis) undecided(operation string, p place, a answer) Decision {
-	err := a.err
-	switch a.verdict {
+func (r *Redis) undecided(operation string, c *call) Decision {
+	err := c.err
+	switch c.verdict {
 	case 0: // counted where it failed
 	case 'L':
 		err = errLost
 	default:
-		err = fmt.Errorf("key %s of workspace %s: %w", p.id, p.workspace, errBroken)
+		err = fmt.Errorf("key %s of workspace %s: %w", c.place.id, c.place.workspace, errBroken)
 	}
-	if a.verdict != 0 {
+	if c.verdict != 0 {
 		r.metrics.errors.WithLabelValues(operation, errorKind(err)).Inc()
 	}
 	return Decision{Verdict: Unavailable, Err: err}
 }
 
-// ask sends one check on its way and follows refusals that prove that nothing was run, until the deadline.
-func (r *router) ask(asked call) answer {
+// newCall returns a call that asks for nothing yet. Whoever has it puts it back.
+func newCall(digest Digest, deadline time.Time) *call {
 	c := calls.Get().(*call)
-	defer calls.Put(c)
-	asked.wake = c.wake
-	*c = asked
+	c.digest, c.deadline, c.place, c.asking, c.shared = digest, deadline, place{}, false, false
+	return c
+}
+
+// ask sends one check on its way and follows refusals that prove that nothing was run, until the deadline. The answer is in c.
+func (r *router) ask(c *call) {
 	g, err := r.of(c.slot)
 	if err != nil {
-		return answer{err: err}
+		c.answer = answer{err: err}
+		return
 	}
 	for {
 		c.answer = answer{}
 		g.do(c)
-		a := c.answer
-		if a.redirect == "" || time.Until(c.deadline) < followPause {
-			return a
+		if c.redirect == "" || time.Until(c.deadline) < followPause {
+			return
 		}
-		g, c.asking = r.follow(a.redirect, g, c.slot)
-		if g == nil {
-			return answer{err: errors.New("no node of the Redis Cluster serves this part: " + a.redirect)}
+		refusal := c.redirect
+		if g, c.asking = r.follow(refusal, g, c.slot); g == nil {
+			c.answer = answer{err: errors.New("no node of the Redis Cluster serves this part: " + refusal)}
+			return
 		}
 	}
 }

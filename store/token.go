@@ -85,16 +85,20 @@ func (t Tokens) wellFormed(credential []byte) bool {
 		return false
 	}
 	for _, c := range credential[len(t.prefix):] {
-		if !alphanumeric(c) {
+		if !alphanumeric[c] {
 			return false
 		}
 	}
 	return true
 }
 
-func alphanumeric(c byte) bool {
-	return c >= '0' && c <= '9' || c >= 'A' && c <= 'Z' || c >= 'a' && c <= 'z'
-}
+// alphanumeric is true for the bytes of the alphabet.
+var alphanumeric = func() (is [256]bool) {
+	for i := range len(alphabet) {
+		is[alphabet[i]] = true
+	}
+	return is
+}()
 
 // random returns n characters of the alphabet, uniformly: bytes of 248 and more are thrown away, as 248 is the largest multiple of 62.
 func random(n int) string {

@@ -96,16 +96,17 @@ func (c *client) call(ctx context.Context, method, path string, in, out any) (ne
 	next, err = c.api.Call(ctx, method, path, in, out)
 	refusal, ok := errors.AsType[*admin.Error](err)
 	switch {
-	case ok && refusal.Status == http.StatusUnauthorized:
+	case !ok: // done, or nobody to ask
+		return next, err
+	case refusal.Status == http.StatusUnauthorized && refusal.Message == "Unauthenticated.":
 		return "", fmt.Errorf("the service at %s does not accept this admin token: name the file with its token with --admin-token-file", c.server)
-	case ok && refusal.Status == http.StatusNotFound && c.args == "KEY_ID":
+	case refusal.Status == http.StatusNotFound && refusal.Message == "Not found." && c.args == "KEY_ID":
 		return "", fmt.Errorf("workspace %s has no such key: %s keys list --workspace %[1]s shows all", plain(c.workspace), c.world.program)
-	case ok && refusal.Status == http.StatusNotFound:
+	case refusal.Status == http.StatusNotFound && refusal.Message == "Not found.":
 		return "", errors.New("no workspace can have this id: it must be 1 to 64 of A–Z, a–z, 0–9, _ and -")
-	case err != nil:
+	default:
 		return "", err
 	}
-	return next, nil
 }
 
 func (c *client) token() (string, error) {

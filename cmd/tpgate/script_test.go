@@ -58,6 +58,8 @@ func scriptCommands() map[string]func(ts *testscript.TestScript, neg bool, args 
 		"check":   checkKey,
 		"take":    takeMatch,
 		"probe":   probe,
+		"host":    askAsHost,
+		"limited": checkLimits,
 		"mode":    checkMode,
 	}
 }
@@ -104,6 +106,31 @@ func probe(ts *testscript.TestScript, _ bool, args []string) {
 	ts.Check(err)
 	if strconv.Itoa(status) != args[1] || len(args) > 2 && !strings.Contains(body, args[2]) {
 		ts.Fatalf("%s: %d %s", args[0], status, body)
+	}
+}
+
+// askAsHost HOST STATUS asks the management API under another name.
+func askAsHost(ts *testscript.TestScript, _ bool, args []string) {
+	request, err := http.NewRequest(http.MethodGet, "http://"+ts.Getenv("TPGATE_ADMIN_LISTEN")+"/v1/workspaces", nil)
+	ts.Check(err)
+	request.Host = args[0]
+	request.Header.Set("Authorization", "Bearer "+strings.TrimSpace(ts.ReadFile("tpgate-data/admin-token")))
+	response, err := http.DefaultClient.Do(request)
+	ts.Check(err)
+	ts.Check(response.Body.Close())
+	if strconv.Itoa(response.StatusCode) != args[1] {
+		ts.Fatalf("as %s: %s", args[0], response.Status)
+	}
+}
+
+// checkLimits PATTERN looks at the limits of what runs in the background.
+func checkLimits(ts *testscript.TestScript, _ bool, args []string) {
+	for _, cmd := range ts.BackgroundCmds() {
+		limits, err := os.ReadFile(fmt.Sprintf("/proc/%d/limits", cmd.Process.Pid))
+		ts.Check(err)
+		if !regexp.MustCompile(args[0]).Match(limits) {
+			ts.Fatalf("no %s in\n%s", args[0], limits)
+		}
 	}
 }
 

@@ -138,7 +138,7 @@ func allowedHosts(listen string) []string {
 	if ip := net.ParseIP(host); err != nil || (host != "localhost" && (ip == nil || !ip.IsLoopback())) {
 		return nil
 	}
-	return []string{"127.0.0.1", "::1", "localhost"}
+	return []string{"127.0.0.1", "::1", "localhost", host} // a page that rebinds its name has to send that name, never an address
 }
 
 // serve opens the listeners, serves until ctx ends, and drains.

@@ -105,9 +105,10 @@ func (b *bench) script(name string, secrets []string) (string, error) {
 	return path, err
 }
 
-const scriptText = `local requests, n = {}, 0
+const scriptText = `local requests, n, at, ordered = {}, 0, 0, false
 
-function init()
+function init(args)
+  ordered = args[1] == "ordered"
   math.randomseed(os.time())
   for key in io.lines("KEYS") do
     n = n + 1
@@ -116,6 +117,10 @@ function init()
 end
 
 function request()
+  if ordered then
+    at = at % n + 1
+    return requests[at]
+  end
   return requests[math.random(n)]
 end
 

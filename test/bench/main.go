@@ -13,7 +13,6 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
-	"runtime"
 	"strings"
 	"time"
 )
@@ -26,6 +25,7 @@ type options struct {
 	only    string
 	results string
 	grow    bool
+	settle  time.Duration
 }
 
 // bench is one run.
@@ -44,6 +44,7 @@ func main() {
 	flag.StringVar(&o.only, "only", "", "comma-separated names of scenarios; empty: all")
 	flag.StringVar(&o.results, "results", "test/bench/results", "folder for latest.json (or grow.json and plots)")
 	flag.BoolVar(&o.grow, "grow", false, "measure how the cost grows instead")
+	flag.DurationVar(&o.settle, "settle", 10*time.Second, "the longest to wait, before each measurement, until others leave the machine idle")
 	flag.Parse()
 	misses, err := run(o)
 	if err != nil {
@@ -104,15 +105,18 @@ func (b *bench) wanted(name string) bool {
 	return false
 }
 
-// measure runs all scenarios, the floor beside each, in an order that is rotated from round to round, after a second of each to warm up.
+// measure runs all scenarios, the floor beside each, in an order that is rotated from round to round, after each was warmed up.
 func (b *bench) measure(scenarios []*scenario) ([]outcome, error) {
 	for _, s := range scenarios {
-		if _, err := drive(s.gate, s.load, time.Second); err != nil {
+		warm := s.load
+		warm.ordered = s.warm > 0
+		if _, err := drive(s.gate, warm, max(time.Second, s.warm)); err != nil {
 			return nil, fmt.Errorf("%s: %w", s.name, err)
 		}
 	}
 	for round := range b.rounds {
 		for i := range scenarios {
+			settle(b.settle)
 			if err := scenarios[(i+round)%len(scenarios)].run(time.Duration(b.seconds) * time.Second); err != nil {
 				return nil, err
 			}
@@ -135,30 +139,4 @@ func (b *bench) write(name string, results any) error {
 		return err
 	}
 	return os.WriteFile(filepath.Join(b.results, name), append(text, '\n'), 0o644)
-}
-
-// machine is what the figures were measured on.
-type machine struct {
-	CPU         string `json:"cpu"`
-	Cores       int    `json:"cores"`
-	Go          string `json:"go"`
-	LoadAverage string `json:"load_average"` // at the end; the bench's own load is about 2
-	Date        string `json:"date"`
-}
-
-func describe() machine {
-	m := machine{Cores: runtime.NumCPU(), Go: runtime.Version(), LoadAverage: loadAverage(), Date: time.Now().UTC().Format(time.DateOnly)}
-	text, _ := os.ReadFile("/proc/cpuinfo")
-	for line := range strings.Lines(string(text)) {
-		if name, value, ok := strings.Cut(line, ":"); ok && strings.TrimSpace(name) == "model name" {
-			m.CPU = strings.TrimSpace(value)
-		}
-	}
-	return m
-}
-
-func loadAverage() string {
-	text, _ := os.ReadFile("/proc/loadavg")
-	average, _, _ := strings.Cut(string(text), " ")
-	return average
 }

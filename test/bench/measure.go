@@ -17,6 +17,7 @@ type sample struct {
 	RedisCPU   float64 `json:"redis_cpu_us"`   // per request
 	P50        float64 `json:"p50_us"`
 	P99        float64 `json:"p99_us"`
+	requests   float64
 }
 
 // load is what drives a gate.
@@ -24,12 +25,18 @@ type load struct {
 	script      string
 	connections int
 	refused     bool // every answer is to be a refusal; else every one is to be 2xx
+	mixed       bool // both are fine
+	ordered     bool // each key once, then from the start again; else at random
 }
 
 // drive runs wrk with one thread. An answer of the wrong kind is an error: a number for something else is worse than none.
 func drive(g *gate, l load, d time.Duration) (sample, error) {
 	service, redis := g.cpu(), cpuOf(g.redis)
-	out, err := exec.Command("wrk", "-t1", "-c"+strconv.Itoa(l.connections), "-d"+strconv.Itoa(int(d.Seconds()))+"s", "--timeout", "5s", "-s", l.script, g.url).CombinedOutput()
+	args := []string{"-t1", "-c" + strconv.Itoa(l.connections), "-d" + strconv.Itoa(int(d.Seconds())) + "s", "--timeout", "5s", "-s", l.script, g.url}
+	if l.ordered {
+		args = append(args, "ordered")
+	}
+	out, err := exec.Command("wrk", args...).CombinedOutput()
 	service, redis = g.cpu()-service, cpuOf(g.redis)-redis
 	if err != nil {
 		return sample{}, fmt.Errorf("wrk (make tools-bench installs it): %w\n%s", err, out)
@@ -42,11 +49,15 @@ func drive(g *gate, l load, d time.Duration) (sample, error) {
 	if err := json.Unmarshal([]byte(text), &result); err != nil {
 		return sample{}, fmt.Errorf("what wrk says is no result: %w\n%s", err, out)
 	}
-	if want := 0; result.Requests == 0 || result.Broken > 0 || (!l.refused && result.Refused != want) || (l.refused && result.Refused != int(result.Requests)) {
+	want := 0
+	if l.refused {
+		want = int(result.Requests)
+	}
+	if result.Requests == 0 || result.Broken > 0 || (result.Refused != want && !l.mixed) {
 		return sample{}, fmt.Errorf("of %.0f requests to %s, %d were refused and %d broken: not what this load is to get", result.Requests, g.url, result.Refused, result.Broken)
 	}
 	perRequest := func(cpu time.Duration) float64 { return float64(cpu.Microseconds()) / result.Requests }
-	return sample{Rate: result.Requests / result.Micros * 1e6, ServiceCPU: perRequest(service), RedisCPU: perRequest(redis), P50: result.P50, P99: result.P99}, nil
+	return sample{Rate: result.Requests / result.Micros * 1e6, ServiceCPU: perRequest(service), RedisCPU: perRequest(redis), P50: result.P50, P99: result.P99, requests: result.Requests}, nil
 }
 
 // scenario is one kind of load, measured against the floor under the same load.
@@ -54,7 +65,8 @@ type scenario struct {
 	name        string
 	gate, floor *gate
 	load        load
-	rounds      [][2]sample // gate, floor
+	warm        time.Duration // with all keys in order, before the first round
+	rounds      [][2]sample   // gate, floor
 }
 
 // run adds a round: gate and floor one after the other, the other way round every second time.

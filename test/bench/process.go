@@ -92,11 +92,11 @@ func (p *process) cpu() time.Duration {
 	return time.Duration(ticks) * 10 * time.Millisecond
 }
 
-// resident is the process' memory in bytes.
-func (p *process) resident() int64 {
+// memory is what the process has in memory, in bytes: now (VmRSS), or at most so far (VmHWM).
+func (p *process) memory(what string) int64 {
 	text, _ := os.ReadFile(fmt.Sprintf("/proc/%d/status", p.cmd.Process.Pid))
 	for line := range strings.Lines(string(text)) {
-		if rest, ok := strings.CutPrefix(line, "VmRSS:"); ok {
+		if rest, ok := strings.CutPrefix(line, what+":"); ok {
 			kilobytes, _ := strconv.ParseInt(strings.Fields(rest)[0], 10, 64)
 			return kilobytes << 10
 		}

@@ -47,7 +47,7 @@ func (s *stage) add(name string, g, floor *gate, secrets []string, refused bool)
 		return nil
 	}
 	script, err := s.script(strings.ReplaceAll(name, " ", "-"), secrets)
-	s.list = append(s.list, &scenario{name: name, gate: g, floor: floor, load: load{script, connections, refused}})
+	s.list = append(s.list, &scenario{name: name, gate: g, floor: floor, load: load{script: script, connections: connections, refused: refused}})
 	return err
 }
 

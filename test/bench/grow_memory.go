@@ -1,0 +1,91 @@
+package main
+
+import (
+	"fmt"
+	"strconv"
+	"time"
+)
+
+// memories are sizes in bytes, and the time to the first answer.
+type memories struct {
+	Start           float64       `json:"start_ms"`         // from exec to ready
+	Idle            int64         `json:"idle"`             // resident, before the first request
+	WithConnections int64         `json:"with_connections"` // resident at most, under load over 10,000 connections
+	WithHints       int64         `json:"with_hints"`       // resident, after checks of 1,000,000 keys
+	Key             float64       `json:"redis_per_key"`
+	Windows         map[int]int64 `json:"redis_per_full_window"` // by permits
+}
+
+// starts is how often the start is timed.
+const starts = 9
+
+func (b *bench) growMemory(result *growth) error {
+	g, _, address, err := b.onRedis()
+	if err != nil {
+		return err
+	}
+	m := &result.Memory
+	if m.Start, err = b.timeStart("redis://" + address); err != nil {
+		return err
+	}
+	c, err := dialRedis(address)
+	if err != nil {
+		return err
+	}
+	defer c.conn.Close()
+	before, err := c.used()
+	if err != nil {
+		return err
+	}
+	const keys = 100_000
+	if _, err := g.cloned(keys, address); err != nil {
+		return err
+	}
+	after, err := c.used()
+	if err != nil {
+		return err
+	}
+	m.Key, m.Windows = float64(after-before)/keys, map[int]int64{}
+	for _, permits := range []int{60, 1000, 10_000} {
+		if m.Windows[permits], err = b.window(g, c, permits); err != nil {
+			return err
+		}
+	}
+	fmt.Printf("start to ready %.0f ms; bytes in Redis per key %.0f, per full window %v\n", m.Start, m.Key, m.Windows)
+	return nil
+}
+
+// timeStart returns the median of the times from exec to ready, in milliseconds.
+func (b *bench) timeStart(redisURL string) (float64, error) {
+	var times []float64
+	for range starts {
+		start := time.Now()
+		g, err := b.startGate(redisURL, nil)
+		if err != nil {
+			return 0, err
+		}
+		times = append(times, float64(time.Since(start).Microseconds())/1000)
+		g.kill()
+	}
+	return median(times), nil
+}
+
+// window fills the window of a new key and returns what Redis says that it takes.
+func (b *bench) window(g *gate, c *redisConn, permits int) (int64, error) {
+	key, err := g.newKey("bench-000", strconv.Itoa(permits)+"/1d")
+	if err != nil {
+		return 0, err
+	}
+	script, err := b.script("window-"+strconv.Itoa(permits), []string{key.Secret})
+	if err != nil {
+		return 0, err
+	}
+	if _, err := drive(g, load{script: script, connections: connections, mixed: true}, 2*time.Second); err != nil {
+		return 0, err
+	}
+	size, err := c.do("MEMORY", "USAGE", "tpgate:{bench-000}:w:"+key.Token.ID, "SAMPLES", "0")
+	if err != nil {
+		return 0, err
+	}
+	return strconv.ParseInt(size, 10, 64)
+}
