@@ -13,12 +13,15 @@ func LookupDigest(lookup string) Digest { return sha256.Sum256([]byte("lookup " 
 // FingerprintOf returns the fingerprint of an imported key: of the hash that it was imported with.
 func FingerprintOf(hash string) Digest { return sha256.Sum256([]byte("imported " + hash)) }
 
-// lookupLength is how many characters behind the prefix TryPost keeps in clear.
-const lookupLength = 16
+// LookupLength is how many characters behind the prefix TryPost keeps in clear.
+const LookupLength = 16
+
+// HintOf returns the hint of a key of which at most the look-up is known.
+func (t Tokens) HintOf(lookup string) string { return t.prefix + lookup[:min(4, len(lookup))] + "…" }
 
 // Lookup returns what TryPost keeps in clear of a well-formed key.
 func (t Tokens) Lookup(credential string) string {
-	return credential[len(t.prefix) : len(t.prefix)+lookupLength]
+	return credential[len(t.prefix) : len(t.prefix)+LookupLength]
 }
 
 // pepper makes digests under one secret of the service: HMAC-SHA-256 (RFC 2104). A hash that was set up once is used again, as setting it up costs more than using it.
