@@ -2,6 +2,7 @@ package admin
 
 import (
 	"fmt"
+	"maps"
 	"net/http"
 	"regexp"
 	"strings"
@@ -113,9 +114,7 @@ func list(name string) node { return node{"type": "array", "items": ref(name)} }
 
 func orNull(kind string, more node) node {
 	schema := node{"type": []string{kind, "null"}}
-	for k, v := range more {
-		schema[k] = v
-	}
+	maps.Copy(schema, more)
 	return schema
 }
 
