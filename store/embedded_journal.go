@@ -112,13 +112,11 @@ func (e *Embedded) Entries(_ context.Context, before string, limit int) ([]Entry
 	err := e.file.view(func(tx *bbolt.Tx) error {
 		bucket := tx.Bucket(bucketJournal)
 		oldest, cursor := oldestEntry(bucket), bucket.Cursor()
-		name, sealed := cursor.Seek(binary.BigEndian.AppendUint64(nil, end))
-		if name == nil {
-			name, sealed = cursor.Last()
-		} else {
-			name, sealed = cursor.Prev()
+		newest := cursor.Prev
+		if at, _ := cursor.Seek(binary.BigEndian.AppendUint64(nil, end)); at == nil {
+			newest = cursor.Last
 		}
-		for ; name != nil && binary.BigEndian.Uint64(name) >= oldest && len(entries) < limit; name, sealed = cursor.Prev() {
+		for name, sealed := newest(); name != nil && binary.BigEndian.Uint64(name) >= oldest && len(entries) < limit; name, sealed = cursor.Prev() {
 			entry, err := parseEntry(name, sealed)
 			if err != nil {
 				return fmt.Errorf("entry %d of the audit trail: %w", binary.BigEndian.Uint64(name), err)
