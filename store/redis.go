@@ -94,6 +94,7 @@ func OpenRedis(ctx context.Context, config RedisConfig) (*Redis, error) {
 		return nil, errors.Join(err, client.Close())
 	}
 	r.tasks.Go(func() { r.sweepForever(background) })
+	r.tasks.Go(func() { r.checks.reloadForever(background) })
 	r.tasks.Go(func() { r.watchLegacy(background) })
 	return r, nil
 }
