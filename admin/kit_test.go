@@ -53,10 +53,12 @@ func newBench(t *testing.T) *bench {
 	return b
 }
 
-// serve starts the API anew, with the configuration as it is now and on the same store.
-func (b *bench) serve() {
+// serve starts the API anew, with the configuration as it is now and on the same store. more are callers beside the admin.
+func (b *bench) serve(more ...caller) {
 	b.t.Helper()
-	server := httptest.NewServer(New(b.config).Handler())
+	api := New(b.config)
+	api.callers = append(api.callers, more...)
+	server := httptest.NewServer(api.Handler())
 	b.t.Cleanup(server.Close)
 	b.url, b.client = server.URL, server.Client()
 	b.client.CheckRedirect = func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }

@@ -11,14 +11,6 @@ import (
 func TestStrictJSON(t *testing.T) {
 	b := newBench(t)
 	id := b.create("acme", `{"name":"ci"}`).Token.ID
-	utf16Body := func(text string) string {
-		var out bytes.Buffer
-		for _, unit := range utf16.Encode([]rune("\ufeff" + text)) {
-			out.WriteByte(byte(unit))
-			out.WriteByte(byte(unit >> 8))
-		}
-		return out.String()
-	}
 	deep := func(n int) string {
 		return `{"name":` + strings.Repeat("[", n) + strings.Repeat("]", n) + `}`
 	}
@@ -68,7 +60,7 @@ func TestStrictJSON(t *testing.T) {
 		"minus zero":                {`{"limit":-0}`, 422, "The limit field must be a string."},
 		"huge number for a boolean": {`{"disabled":1e400}`, 422, "The disabled field must be true or false."},
 		"not UTF-8":                 {"{\"name\":\"\xff\"}", 400, malformed + "the body is not UTF-8."},
-		"UTF-16":                    {utf16Body(`{"name":"x"}`), 400, malformed + "the body is not UTF-8."},
+		"UTF-16":                    {inUTF16(`{"name":"x"}`), 400, malformed + "the body is not UTF-8."},
 		"byte order mark":           {"\ufeff{}", 400, malformed + "the body is not valid JSON."},
 		"lone high surrogate":       {`{"name":"a\ud800b"}`, 400, malformed + "the body has half of a surrogate pair."},
 		"lone low surrogate":        {`{"name":"\udc00"}`, 400, malformed + "the body has half of a surrogate pair."},
@@ -88,6 +80,16 @@ func TestStrictJSON(t *testing.T) {
 			}
 		})
 	}
+}
+
+// inUTF16 returns text as a little-endian file with a byte order mark.
+func inUTF16(text string) string {
+	var out bytes.Buffer
+	for _, unit := range utf16.Encode([]rune("\ufeff" + text)) {
+		out.WriteByte(byte(unit))
+		out.WriteByte(byte(unit >> 8))
+	}
+	return out.String()
 }
 
 func TestContentType(t *testing.T) {

@@ -155,11 +155,11 @@ func TestDraining(t *testing.T) {
 
 // TestShutdownWaitsForChecks ends the server while a check is under way: it is answered.
 func TestShutdownWaitsForChecks(t *testing.T) {
-	begun, go_on := make(chan struct{}), make(chan struct{})
+	begun, proceed := make(chan struct{}), make(chan struct{})
 	g := newGate(t, func(c *Config) {
 		c.Verifier = faulty(func(store.Digest, time.Time) store.Decision {
 			close(begun)
-			<-go_on
+			<-proceed
 			return store.Decision{Verdict: store.Allowed, Workspace: "acme", KeyID: "1"}
 		})
 	})
@@ -182,7 +182,7 @@ func TestShutdownWaitsForChecks(t *testing.T) {
 		_ = other.Close()
 		time.Sleep(time.Millisecond)
 	}
-	close(go_on)
+	close(proceed)
 	got := c.receive(true)
 	if value, _ := got.header("Connection"); got.status != 200 || value != "close" {
 		t.Errorf("%+v", got)

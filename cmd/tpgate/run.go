@@ -6,6 +6,7 @@ import (
 	"flag"
 	"fmt"
 	"io"
+	"regexp"
 	"slices"
 	"strings"
 	"text/tabwriter"
@@ -76,10 +77,10 @@ func run(ctx context.Context, args, environ []string, stdout, stderr io.Writer) 
 	case err == nil || errors.Is(err, flag.ErrHelp):
 		return exitFine
 	case errors.As(err, new(usageError)):
-		fmt.Fprintf(stderr, "%s\nSee: %s %s --help\n", err, w.program, cmd.name)
+		fmt.Fprintf(stderr, "%s\nSee: %s %s --help\n", withoutKeys(err.Error()), w.program, cmd.name)
 		return exitUsage
 	default:
-		fmt.Fprintln(stderr, err)
+		fmt.Fprintln(stderr, withoutKeys(err.Error()))
 		return exitFailed
 	}
 }
@@ -108,7 +109,7 @@ func (w world) overview(words []string) int {
 	case len(listed) > 0 && len(words) == 1:
 		fmt.Fprintf(out, "what shall be done with %s?\n\n", words[0])
 	default:
-		fmt.Fprintf(out, "there is no command %q\n\n", strings.Join(words[:min(len(words), 2)], " "))
+		fmt.Fprintf(out, "there is no command %q\n\n", withoutKeys(strings.Join(words[:min(len(words), 2)], " ")))
 	}
 	if len(listed) == 0 {
 		listed = commands()
@@ -121,6 +122,11 @@ func (w world) overview(words []string) int {
 	_ = table.Flush() // an error means that nobody reads it
 	fmt.Fprint(out, "\nEach has --help. Exit codes: 0 fine, 1 the operation failed, 2 wrong usage.\n")
 	return code
+}
+
+// withoutKeys cuts what looks like a key or a token: somebody pasted it in the wrong place, and errors end in logs and tickets.
+func withoutKeys(text string) string {
+	return regexp.MustCompile(`([A-Za-z]{1,15}[_-])[A-Za-z0-9]{40,}`).ReplaceAllString(text, "$1…")
 }
 
 func asksForHelp(word string) bool { return word == "-h" || word == "-help" || word == "--help" }

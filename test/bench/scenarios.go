@@ -52,6 +52,10 @@ func (s *stage) add(name string, g, floor *gate, secrets []string, refused bool)
 }
 
 func (s *stage) addPlain() error {
+	hot, err := s.gate.newKey("bench-000", "1000000/10s") // a minute's million would be spent in twenty seconds
+	if err != nil {
+		return err
+	}
 	limited, err := s.gate.newKey("bench-000", "1/31d")
 	if err != nil {
 		return err
@@ -65,7 +69,7 @@ func (s *stage) addPlain() error {
 		refused bool
 	}{
 		{"uniform", s.keys, false},
-		{"hot", s.keys[:1], false},
+		{"hot", []string{hot.Secret}, false},
 		{"over quota", []string{limited.Secret}, true},
 		{"unknown", unknownKeys(len(s.keys)), true},
 	} {
