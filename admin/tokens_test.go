@@ -31,53 +31,6 @@ func TestParseTokens(t *testing.T) {
 	}
 }
 
-// TestTokensOfOneWorkspace asks every route as tokens of a role and a workspace: what the table of routes says is what happens, and another workspace's things do not exist.
-func TestTokensOfOneWorkspace(t *testing.T) {
-	b := newBench(t)
-	b.config.Pacer = limiter.NewLocalPacer()
-	var lines strings.Builder
-	for _, role := range []string{"read", "keys", "admin"} {
-		for _, workspace := range []string{"acme", "*"} {
-			secret := role + " in " + workspace
-			fmt.Fprintf(&lines, "%s-%s %x %s %s\n", role, strings.ReplaceAll(workspace, "*", "all"), sha256.Sum256([]byte(secret)), workspace, role)
-		}
-	}
-	tokens, err := ParseTokens(lines.String())
-	if err != nil {
-		t.Fatal(err)
-	}
-	b.config.Callers = tokens
-	b.serve()
-	roles := map[string]role{"read": roleRead, "keys": roleKeys, "admin": roleAdmin}
-	for name, held := range roles {
-		for _, scope := range []string{"acme", "*"} {
-			for _, workspace := range []string{"acme", "other"} {
-				for _, r := range routes {
-					t.Run(name+" in "+scope+" asks "+r.method+strings.ReplaceAll(r.pattern, "{workspace}", workspace), func(t *testing.T) {
-						b := b.on(t)
-						id := b.create(workspace, `{"name":"ci"}`).Token.ID
-						target := strings.NewReplacer("{workspace}", workspace, "{id}", id).Replace(r.pattern)
-						got := b.send(r.method, target, samples[r.method+" "+r.pattern].body, "Authorization", "Bearer "+name+" in "+scope)
-						want := samples[r.method+" "+r.pattern].status
-						switch {
-						case scope == "acme" && workspace == "other" && strings.Contains(r.pattern, "{workspace}"):
-							want = 404
-						case held < r.role || (r.stream != nil && scope != "*"):
-							want = 403
-						}
-						if got.status != want {
-							t.Errorf("%d %s, want %d", got.status, got.body, want)
-						}
-						if missing := b.send(r.method, strings.Replace(target, id, "nothing", 1), "", "Authorization", "Bearer "+name+" in "+scope); want == 404 && missing.body != got.body {
-							t.Errorf("another's key says %q, a missing one %q", got.body, missing.body)
-						}
-					})
-				}
-			}
-		}
-	}
-}
-
 func TestKeysTokenGivesNoMoreThanThereIs(t *testing.T) {
 	b := newBench(t)
 	tokens, err := ParseTokens(fmt.Sprintf("ci %x acme keys\n", sha256.Sum256([]byte("a secret"))))
