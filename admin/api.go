@@ -20,8 +20,11 @@ type Config struct {
 	// Pacer counts failed logins and requests a token.
 	Pacer limiter.Pacer
 	// Hosts are the names under which browsers may reach the API; nil allows all.
-	Hosts  []string
-	Logger *slog.Logger
+	Hosts []string
+	// Further tokens; and the service's default quota of a key, which bounds what a token of role keys may give.
+	Callers  []Token
+	KeyLimit limiter.Limit
+	Logger   *slog.Logger
 }
 
 // API is the management API. Use [New].
@@ -35,11 +38,15 @@ type API struct {
 func New(config Config) *API {
 	key := hmac.New(sha256.New, []byte(config.AdminToken))
 	key.Write([]byte("page cursor"))
-	return &API{
+	api := &API{
 		config:    config,
 		callers:   []caller{{name: "admin", digest: sha256.Sum256([]byte(config.AdminToken)), role: roleAdmin}},
 		cursorKey: key.Sum(nil),
 	}
+	for _, token := range config.Callers {
+		api.callers = append(api.callers, token.caller)
+	}
+	return api
 }
 
 // route is one line of the API. Its pattern is http.ServeMux's; fields are what its body may have.
@@ -49,20 +56,24 @@ type route struct {
 	role    role // the least that a token must have
 	fields  []string
 	handle  func(*API, *request) (reply, error)
+	stream  func(*API, http.ResponseWriter, *request) error // in place of handle: reads and writes itself, and is for tokens of all workspaces only
 }
 
 // routes is the whole API.
 var routes = []route{
-	{"GET", "/v1/workspaces", roleRead, nil, (*API).listWorkspaces},
-	{"GET", "/v1/workspaces/{workspace}", roleRead, nil, (*API).showWorkspace},
-	{"PATCH", "/v1/workspaces/{workspace}", roleAdmin, []string{"limit", "suspended"}, (*API).updateWorkspace},
-	{"GET", "/v1/workspaces/{workspace}/keys", roleRead, nil, (*API).listKeys},
-	{"POST", "/v1/workspaces/{workspace}/keys", roleKeys, []string{"name", "expires_at", "limit"}, (*API).createKey},
-	{"DELETE", "/v1/workspaces/{workspace}/keys", roleKeys, nil, (*API).deleteKeys},
-	{"GET", "/v1/workspaces/{workspace}/keys/{id}", roleRead, nil, (*API).showKey},
-	{"PATCH", "/v1/workspaces/{workspace}/keys/{id}", roleKeys, []string{"name", "expires_at", "limit", "disabled"}, (*API).updateKey},
-	{"DELETE", "/v1/workspaces/{workspace}/keys/{id}", roleKeys, nil, (*API).deleteKey},
-	{"POST", "/v1/workspaces/{workspace}/keys/{id}/rotate", roleKeys, []string{"overlap"}, (*API).rotateKey},
+	{"GET", "/v1/workspaces", roleRead, nil, (*API).listWorkspaces, nil},
+	{"GET", "/v1/workspaces/{workspace}", roleRead, nil, (*API).showWorkspace, nil},
+	{"PATCH", "/v1/workspaces/{workspace}", roleAdmin, []string{"limit", "suspended"}, (*API).updateWorkspace, nil},
+	{"GET", "/v1/workspaces/{workspace}/keys", roleRead, nil, (*API).listKeys, nil},
+	{"POST", "/v1/workspaces/{workspace}/keys", roleKeys, []string{"name", "expires_at", "limit"}, (*API).createKey, nil},
+	{"DELETE", "/v1/workspaces/{workspace}/keys", roleKeys, nil, (*API).deleteKeys, nil},
+	{"GET", "/v1/workspaces/{workspace}/keys/{id}", roleRead, nil, (*API).showKey, nil},
+	{"PATCH", "/v1/workspaces/{workspace}/keys/{id}", roleKeys, []string{"name", "expires_at", "limit", "disabled"}, (*API).updateKey, nil},
+	{"DELETE", "/v1/workspaces/{workspace}/keys/{id}", roleKeys, nil, (*API).deleteKey, nil},
+	{"POST", "/v1/workspaces/{workspace}/keys/{id}/rotate", roleKeys, []string{"overlap"}, (*API).rotateKey, nil},
+	{"GET", "/v1/audit", roleRead, nil, (*API).listAudit, nil},
+	{"POST", "/v1/import", roleAdmin, nil, nil, (*API).importKeys},
+	{"GET", "/v1/export", roleAdmin, nil, nil, (*API).exportKeys},
 }
 
 // Handler returns the API as a handler. Paths are taken as they are written: no redirects, no cleaning, so that two spellings never mean one thing.
@@ -78,6 +89,7 @@ func (a *API) Handler() http.Handler {
 	for pattern, byMethod := range methods {
 		mux.Handle(pattern, a.serveMethods(byMethod))
 	}
+	mux.HandleFunc("GET /openapi.json", a.serveOpenAPI)
 	mux.Handle("/", http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { a.refuse(w, notFound()) }))
 	return a.guard(mux)
 }

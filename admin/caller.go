@@ -3,7 +3,6 @@ package admin
 import (
 	"crypto/sha256"
 	"crypto/subtle"
-	"net"
 	"net/http"
 	"strings"
 	"time"
@@ -55,11 +54,7 @@ func (a *API) authenticate(r *http.Request) (caller, error) {
 }
 
 func (a *API) failedLogin(r *http.Request) error {
-	address, _, err := net.SplitHostPort(r.RemoteAddr)
-	if err != nil {
-		address = r.RemoteAddr
-	}
-	if wait, err := a.config.Pacer.Allow(r.Context(), "login:"+address, loginPace); err == nil && wait > 0 {
+	if wait, err := a.config.Pacer.Allow(r.Context(), "login:"+address(r), loginPace); err == nil && wait > 0 {
 		return tooMany(wait)
 	}
 	return &failure{status: http.StatusUnauthorized, Problem: Problem{Message: "Unauthenticated."}}
@@ -74,7 +69,7 @@ func (a *API) authorize(c caller, r route, workspace string) error {
 	if c.workspace != "" && workspace != "" && c.workspace != workspace {
 		return notFound()
 	}
-	if c.role < r.role {
+	if c.role < r.role || (r.stream != nil && c.workspace != "") {
 		return &failure{status: http.StatusForbidden, Problem: Problem{Message: "This token may not do that."}}
 	}
 	return nil

@@ -54,17 +54,9 @@ func (c *Client) Call(ctx context.Context, method, path string, in, out any) (ne
 		}
 		body = bytes.NewReader(encoded)
 	}
-	request, err := http.NewRequestWithContext(ctx, method, strings.TrimSuffix(c.Server, "/")+path, body)
+	response, err := c.send(ctx, method, path, "application/json", body)
 	if err != nil {
-		return "", fmt.Errorf("the server's address %q is not usable: write one such as http://127.0.0.1:8081", c.Server)
-	}
-	request.Header.Set("Authorization", "Bearer "+c.Token)
-	if in != nil {
-		request.Header.Set("Content-Type", "application/json")
-	}
-	response, err := c.HTTP.Do(request)
-	if err != nil {
-		return "", unreachable(c.Server, err)
+		return "", err
 	}
 	defer response.Body.Close()
 	answer, err := io.ReadAll(io.LimitReader(response.Body, maxAnswer))
@@ -80,6 +72,37 @@ func (c *Client) Call(ctx context.Context, method, path string, in, out any) (ne
 		}
 	}
 	return nextLink(response.Header.Get("Link")), nil
+}
+
+// Stream sends body (nil: none) as NDJSON to a path of the API and returns the answer to be read line by line; the caller closes it. An answer other than a success is an [*Error].
+func (c *Client) Stream(ctx context.Context, method, path string, body io.Reader) (io.ReadCloser, error) {
+	response, err := c.send(ctx, method, path, "application/x-ndjson", body)
+	if err != nil {
+		return nil, err
+	}
+	if response.StatusCode >= 300 {
+		defer response.Body.Close()
+		answer, err := io.ReadAll(io.LimitReader(response.Body, maxAnswer))
+		return nil, errors.Join(err, errorOf(response.StatusCode, answer))
+	}
+	return response.Body, nil
+}
+
+// send sends a request with the token.
+func (c *Client) send(ctx context.Context, method, path, kind string, body io.Reader) (*http.Response, error) {
+	request, err := http.NewRequestWithContext(ctx, method, strings.TrimSuffix(c.Server, "/")+path, body)
+	if err != nil {
+		return nil, fmt.Errorf("the server's address %q is not usable: write one such as http://127.0.0.1:8081", c.Server)
+	}
+	request.Header.Set("Authorization", "Bearer "+c.Token)
+	if body != nil {
+		request.Header.Set("Content-Type", kind)
+	}
+	response, err := c.HTTP.Do(request)
+	if err != nil {
+		return nil, unreachable(c.Server, err)
+	}
+	return response, nil
 }
 
 func errorOf(status int, answer []byte) error {

@@ -1,9 +1,11 @@
 package admin
 
 import (
+	"cmp"
 	"net/http"
 	"time"
 
+	"tpgate/limiter"
 	"tpgate/store"
 )
 
@@ -44,8 +46,15 @@ func (a *API) createKey(r *request) (reply, error) {
 	if err := f.problem(); err != nil {
 		return reply{}, err
 	}
+	if err := a.mayGive(r, key.Limit); err != nil {
+		return reply{}, err
+	}
 	secret := a.config.Tokens.New()
-	key.ID, key.Digest, key.Hint = store.NewID(), a.config.Tokens.DigestOf(secret), a.config.Tokens.Hint(secret)
+	r.id = cmp.Or(r.newID, store.NewID())
+	key.ID, key.Digest, key.Hint = r.id, a.config.Tokens.DigestOf(secret), a.config.Tokens.Hint(secret)
+	if err := a.record(r, "key.create"); err != nil {
+		return reply{}, err
+	}
 	key, err := a.config.Store.Create(r.Context(), key)
 	return reply{http.StatusCreated, NewKey{keyOf(&key, now), &secret}, ""}, err
 }
@@ -58,6 +67,12 @@ func (a *API) updateKey(r *request) (reply, error) {
 	}
 	wanted.ExpiresAt, wanted.Limit, wanted.Disabled = f.expiry(r.body, time.Time{}), f.limit(r.body), f.flag(r.body, "disabled")
 	if err := f.problem(); err != nil {
+		return reply{}, err
+	}
+	if err := a.mayGive(r, wanted.Limit); err != nil {
+		return reply{}, err
+	}
+	if err := a.record(r, "key.update"); err != nil {
 		return reply{}, err
 	}
 	key, err := a.config.Store.UpdateKey(r.Context(), r.workspace, r.id, func(k *store.Key) error {
@@ -85,22 +100,50 @@ func (a *API) rotateKey(r *request) (reply, error) {
 	if err := f.problem(); err != nil {
 		return reply{}, err
 	}
+	if err := a.record(r, "key.rotate"); err != nil {
+		return reply{}, err
+	}
 	secret, now := a.config.Tokens.New(), time.Now().UTC()
 	key, err := a.config.Store.UpdateKey(r.Context(), r.workspace, r.id, func(k *store.Key) error {
 		k.Previous, k.PreviousUntil = store.Digest{}, time.Time{}
 		if overlap > 0 {
 			k.Previous, k.PreviousUntil = k.Digest, now.Add(overlap).Truncate(time.Millisecond)
 		}
-		k.Digest, k.Hint = a.config.Tokens.DigestOf(secret), a.config.Tokens.Hint(secret)
+		k.Digest, k.Hint, k.Legacy = a.config.Tokens.DigestOf(secret), a.config.Tokens.Hint(secret), store.Legacy{}
 		return nil
 	})
 	return reply{http.StatusOK, NewKey{keyOf(&key, now), &secret}, ""}, err
 }
 
 func (a *API) deleteKey(r *request) (reply, error) {
+	if err := a.record(r, "key.delete"); err != nil {
+		return reply{}, err
+	}
 	return reply{status: http.StatusNoContent}, a.config.Store.DeleteKey(r.Context(), r.workspace, r.id)
 }
 
 func (a *API) deleteKeys(r *request) (reply, error) {
+	if err := a.record(r, "keys.delete"); err != nil {
+		return reply{}, err
+	}
 	return reply{status: http.StatusNoContent}, a.config.Store.DeleteKeys(r.Context(), r.workspace)
+}
+
+// mayGive refuses a quota that is more than the caller may give: tokens of role keys may give no more than the workspace has, or else what keys have by default.
+func (a *API) mayGive(r *request, limit limiter.Limit) error {
+	if r.caller.role >= roleAdmin || !limit.IsSet() {
+		return nil
+	}
+	workspace, err := a.config.Store.Workspace(r.Context(), r.workspace)
+	if err != nil {
+		return err
+	}
+	bound := a.config.KeyLimit
+	if len(workspace.Limit.Windows()) > 0 {
+		bound = workspace.Limit
+	}
+	if !limit.AtMost(bound) {
+		return &failure{status: http.StatusForbidden, Problem: Problem{Message: "This token may not give a key more than " + bound.String() + "."}}
+	}
+	return nil
 }

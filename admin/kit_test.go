@@ -125,7 +125,13 @@ func (b *bench) do(request *http.Request) answer {
 			b.t.Errorf("%s %s: %s is %q, want %q", request.Method, request.URL, name, have, want)
 		}
 	}
-	if len(text) > 0 && (got.header.Get("Content-Type") != "application/json" || !json.Valid(text)) {
+	if kind := got.header.Get("Content-Type"); kind == "application/x-ndjson" {
+		for line := range strings.Lines(string(text)) {
+			if !json.Valid([]byte(line)) {
+				b.t.Errorf("%s %s: %q is not a line of JSON", request.Method, request.URL, line)
+			}
+		}
+	} else if len(text) > 0 && (kind != "application/json" || !json.Valid(text)) {
 		b.t.Errorf("%s %s: %s %q is not JSON", request.Method, request.URL, got.header.Get("Content-Type"), text)
 	}
 	if strings.Contains(got.body, testToken) {

@@ -25,6 +25,8 @@ type request struct {
 	caller    caller
 	workspace string
 	id        string
+	newID     string // of the key that is made, if it was chosen before
+	raw       []byte
 	body      object
 }
 
@@ -78,7 +80,9 @@ func (a *API) guard(next http.Handler) http.Handler {
 		h.Set("Referrer-Policy", "no-referrer")
 		h.Set("Content-Security-Policy", "default-src 'none'; frame-ancestors 'none'")
 		defer func() {
-			if fault := recover(); fault != nil {
+			if fault := recover(); fault == http.ErrAbortHandler {
+				panic(fault) // a stream that must not look whole
+			} else if fault != nil {
 				a.config.Logger.Error("management request panicked", "panic", fault, "stack", string(debug.Stack()))
 				a.refuse(w, &failure{status: http.StatusInternalServerError, Problem: Problem{Message: "Internal error."}})
 			}
@@ -129,7 +133,13 @@ func (a *API) serveJSON(w http.ResponseWriter, r *http.Request, route route) {
 		a.refuse(w, a.failureOf(err))
 		return
 	}
-	out, err := route.handle(a, in)
+	if route.stream != nil {
+		if err := route.stream(a, w, in); err != nil {
+			a.refuse(w, a.failureOf(err))
+		}
+		return
+	}
+	out, err := a.call(route, in)
 	if err != nil {
 		a.refuse(w, a.failureOf(err))
 		return
@@ -138,6 +148,15 @@ func (a *API) serveJSON(w http.ResponseWriter, r *http.Request, route route) {
 		w.Header().Set("Link", "<"+out.next+`>; rel="next"`)
 	}
 	writeJSON(w, out.status, out.value)
+}
+
+// call calls the route's handler; a POST only once for each Idempotency-Key.
+func (a *API) call(route route, in *request) (reply, error) {
+	do := func() (reply, error) { return route.handle(a, in) }
+	if route.method == http.MethodPost {
+		return a.onlyOnce(in, do)
+	}
+	return do()
 }
 
 // open makes a request of what came: its caller, its place, its body.
@@ -156,11 +175,13 @@ func (a *API) open(w http.ResponseWriter, r *http.Request, route route) (*reques
 	if strings.Contains(route.pattern, "{id}") && !store.ValidID(in.id) {
 		return nil, notFound()
 	}
-	body, err := readBody(w, r)
-	if err != nil {
+	if route.stream != nil {
+		return in, nil
+	}
+	if in.raw, err = readBody(w, r); err != nil {
 		return nil, err
 	}
-	if in.body, err = parseObject(body, route.fields); err != nil {
+	if in.body, err = parseObject(in.raw, route.fields); err != nil {
 		return nil, malformed(err)
 	}
 	return in, nil

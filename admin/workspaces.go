@@ -43,6 +43,9 @@ func (a *API) updateWorkspace(r *request) (reply, error) {
 	if err := f.problem(); err != nil {
 		return reply{}, err
 	}
+	if err := a.record(r, "workspace.update"); err != nil {
+		return reply{}, err
+	}
 	workspace, err := a.config.Store.UpdateWorkspace(r.Context(), r.workspace, func(w *store.Workspace) error {
 		if r.body.has("limit") {
 			w.Limit = limit

@@ -27,7 +27,7 @@ func benchTokens(t testing.TB) store.Tokens {
 func benchServer(t testing.TB, verifier store.Verifier) *Server {
 	t.Helper()
 	s, err := NewServer(Config{
-		Verifier: verifier, Tokens: benchTokens(t), WorkspaceHeader: "X-Workspace-Id", Timeout: time.Second,
+		Verifier: verifier, Upgrader: nothingToUpgrade{}, Tokens: benchTokens(t), WorkspaceHeader: "X-Workspace-Id", Timeout: time.Second,
 		Metrics: NewMetrics(prometheus.NewRegistry()), Logger: slog.New(slog.DiscardHandler),
 	})
 	if err != nil {
@@ -117,3 +117,8 @@ func TestChecksDoNotAllocate(t *testing.T) {
 		}
 	}
 }
+
+// nothingToUpgrade is a store without keys in older forms.
+type nothingToUpgrade struct{ Upgrader }
+
+func (nothingToUpgrade) HasLegacy() bool { return false }

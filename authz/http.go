@@ -37,6 +37,7 @@ const (
 // Config says how checks are decided and answered. All fields are needed.
 type Config struct {
 	Verifier        store.Verifier
+	Upgrader        Upgrader // the same store
 	Tokens          store.Tokens
 	WorkspaceHeader string        // name of the injected header, an RFC 9110 token
 	Timeout         time.Duration // the longest a check waits for the store
@@ -47,6 +48,7 @@ type Config struct {
 // Server answers forward-auth checks over HTTP/1.1. Use [NewServer].
 type Server struct {
 	config   Config
+	upgrades *upgrades
 	writer   *writer
 	http     *fasthttp.Server
 	draining atomic.Bool
@@ -58,7 +60,7 @@ func NewServer(config Config) (*Server, error) {
 	if err := CheckHeaderName(config.WorkspaceHeader); err != nil {
 		return nil, err
 	}
-	s := &Server{config: config, writer: newWriter(config.WorkspaceHeader)}
+	s := &Server{config: config, upgrades: newUpgrades(config.Upgrader, config.Logger), writer: newWriter(config.WorkspaceHeader)}
 	s.http = &fasthttp.Server{
 		Handler:        s.check,
 		HeaderReceived: skipBody,
@@ -127,11 +129,40 @@ func (s *Server) decide(h *fasthttp.RequestHeader, start time.Time, decision *st
 	if found == bearerInvalid || !ok {
 		return invalid
 	}
-	*decision = s.config.Verifier.Verify(digest, start.Add(s.config.Timeout))
+	deadline := start.Add(s.config.Timeout)
+	*decision = s.config.Verifier.Verify(digest, deadline)
+	if decision.Verdict == store.Unknown {
+		s.tryOlderForms(key, digest, deadline, decision)
+	}
 	if decision.Err != nil && s.faults.due(start) {
 		s.config.Logger.Error("check not decided", "error", decision.Err)
 	}
 	return verdictOf(decision.Verdict)
+}
+
+// tryOlderForms looks for a key under the forms in which it may be stored until it is used: other peppers, none, bcrypt. Whoever finds none looks at the current form once more, since the key may have
+// been moved to it just between the two looks.
+func (s *Server) tryOlderForms(key []byte, current store.Digest, deadline time.Time, decision *store.Decision) {
+	older, legacy := s.config.Tokens.Older(key), s.config.Upgrader.HasLegacy()
+	for _, digest := range older {
+		*decision = s.config.Verifier.Verify(digest, deadline)
+		if decision.Verdict == store.Allowed {
+			s.upgrades.adopt(decision, digest, current)
+		}
+		if decision.Verdict != store.Unknown {
+			return
+		}
+	}
+	if legacy {
+		lookup := store.LookupDigest(s.config.Tokens.Lookup(string(key)))
+		if err := s.upgrades.legacy(string(key), lookup, current, deadline); err != nil {
+			*decision = store.Decision{Verdict: store.Unavailable, Err: err}
+			return
+		}
+	}
+	if legacy || len(older) > 0 {
+		*decision = s.config.Verifier.Verify(current, deadline)
+	}
 }
 
 // skipBody makes the server answer at once whatever body a request announces, and close the connection if there was one to come: a proxy that forgets to take

@@ -49,7 +49,7 @@ func newGate(t testing.TB, change func(*Config)) *gate {
 		t.Fatal(err)
 	}
 	g := &gate{t: t, store: keys, tokens: tokens, registry: prometheus.NewRegistry()}
-	config := Config{Verifier: keys, Tokens: tokens, WorkspaceHeader: "X-Workspace-Id", Timeout: time.Second, Metrics: NewMetrics(g.registry), Logger: logger}
+	config := Config{Verifier: keys, Upgrader: keys, Tokens: tokens, WorkspaceHeader: "X-Workspace-Id", Timeout: time.Second, Metrics: NewMetrics(g.registry), Logger: logger}
 	if change != nil {
 		change(&config)
 	}

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"log/slog"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"go.etcd.io/bbolt"
@@ -23,8 +24,8 @@ type EmbeddedConfig struct {
 
 // Embedded keeps keys in a file of this process alone, and all of them in memory for reading. Use [OpenEmbedded].
 //
-// A change (embedded_keys.go, embedded_workspaces.go) is committed to the file and fsynced (embedded_file.go), then applied to memory, then acknowledged: memory is never ahead of
-// the file. A check (embedded_verify.go) reads memory only, so it goes on when the file cannot be written. Times of last use follow later (embedded_used.go). Windows are in memory alone.
+// A change (embedded_keys.go, embedded_workspaces.go) is committed to the file and fsynced (embedded_file.go), then applied to memory (embedded_memory.go), then acknowledged: memory
+// is never ahead of the file. The fingerprints of imported keys, the audit trail and notes (embedded_import.go, embedded_journal.go, embedded_notes.go) are in the file alone. A check (embedded_verify.go) reads memory only, so it goes on when the file cannot be written. Times of last use follow later (embedded_used.go). Windows are in memory alone.
 //
 // Locks, in the order in which they may be taken: writing, mu, a workspace's mu, a shard's mu.
 type Embedded struct {
@@ -33,8 +34,10 @@ type Embedded struct {
 	logger   *slog.Logger
 	opened   time.Time
 
-	index digestIndex
-	used  usedKeys
+	index   digestIndex
+	used    usedKeys
+	legacy  atomic.Int64 // number of keys with a Legacy hash
+	journal pendingEntries
 
 	writing sync.Mutex // one change at a time, from reading memory to applying the outcome
 	file    *keyFile   // under writing
@@ -59,7 +62,7 @@ func OpenEmbedded(config EmbeddedConfig) (*Embedded, error) {
 	if err != nil {
 		return nil, err
 	}
-	if err := undamaged(file.db.Path(), func() error { return file.load(e) }); err != nil {
+	if err := undamaged(file.db.Path(), "opening", func() error { return file.load(e) }); err != nil {
 		return nil, errors.Join(err, file.db.Close())
 	}
 	e.file = file

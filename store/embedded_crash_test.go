@@ -3,6 +3,7 @@ package store_test
 import (
 	"bufio"
 	"crypto/sha256"
+	"errors"
 	"fmt"
 	"maps"
 	"math/rand/v2"
@@ -137,8 +138,10 @@ func (m model) String() string {
 // randomChange returns "VERB ID VALUE".
 func (m model) randomChange() string {
 	id, value := store.NewID(), store.NewID()
-	if verb := []string{"create", "create", "update", "delete", "suspend", "delete_all"}[min(rand.IntN(16)/3, 5)]; verb == "suspend" || verb == "delete_all" {
+	if verb := []string{"create", "import", "update", "delete", "suspend", "delete_all"}[min(rand.IntN(16)/3, 5)]; verb == "suspend" || verb == "delete_all" {
 		return verb + " all " + value
+	} else if verb == "import" {
+		return verb + " " + id + " " + value
 	} else if verb != "create" {
 		for id := range m {
 			if id != "" {
@@ -154,6 +157,10 @@ func (m model) apply(change string) {
 	switch f[0] {
 	case "create", "update":
 		m[f[1]] = f[2]
+	case "import":
+		for i := range 3 {
+			m[fmt.Sprint(f[1], i)] = fmt.Sprint(f[2], i)
+		}
 	case "delete":
 		delete(m, f[1])
 	case "suspend":
@@ -175,6 +182,13 @@ func perform(t *testing.T, s store.Store, change string) error {
 	switch f[0] {
 	case "create":
 		_, err = s.Create(t.Context(), store.Key{ID: id, Workspace: "acme", Name: value, Digest: sha256.Sum256([]byte(value)), CreatedAt: time.Now()})
+	case "import":
+		keys := make([]store.Key, 3)
+		for i := range keys {
+			name := fmt.Sprint(value, i)
+			keys[i] = store.Key{ID: fmt.Sprint(id, i), Workspace: "acme", Name: name, Digest: sha256.Sum256([]byte(name)), Fingerprint: store.FingerprintOf(name), CreatedAt: time.Now()}
+		}
+		err = errors.Join(s.Import(t.Context(), keys)...)
 	case "update":
 		_, err = s.UpdateKey(t.Context(), "acme", id, func(k *store.Key) error {
 			k.Name, k.Previous, k.PreviousUntil, k.Digest = value, k.Digest, time.Now().Add(time.Hour), sha256.Sum256([]byte(value))

@@ -15,9 +15,26 @@ import (
 	bbolterrors "go.etcd.io/bbolt/errors"
 )
 
-// The file of an embedded store is a bbolt database with three buckets: keys and used by "WORKSPACE/ID", workspaces by "WORKSPACE". Values of keys and workspaces are sealed records
-// (seal); of used, times of last use: they change so much more often than keys that they stand apart.
-var bucketKeys, bucketUsed, bucketWorkspaces = []byte("keys"), []byte("used"), []byte("workspaces")
+// The file of an embedded store is a bbolt database. Its buckets, and what stands in them:
+//
+//	keys          WORKSPACE/ID         the key, sealed
+//	used          WORKSPACE/ID         its time of last use, apart because it changes so much more often
+//	fingerprints  of an imported key   WORKSPACE/ID, also after the key was deleted
+//	workspaces    WORKSPACE            its settings, sealed
+//	journal       a number, ascending  an entry of the audit trail, sealed
+//	notes         the note's name      the note, sealed
+//	note_ends     its end and name     nothing: the order in which notes end
+//
+// Times and numbers are 8 bytes, big-endian. For sealed, see seal.
+var (
+	bucketKeys         = []byte("keys")
+	bucketUsed         = []byte("used")
+	bucketFingerprints = []byte("fingerprints")
+	bucketWorkspaces   = []byte("workspaces")
+	bucketJournal      = []byte("journal")
+	bucketNotes        = []byte("notes")
+	bucketNoteEnds     = []byte("note_ends")
+)
 
 // keyFile is the file of an embedded store. It is not safe for concurrent use.
 type keyFile struct {
@@ -31,7 +48,7 @@ func openKeyFile(dir string) (*keyFile, error) {
 	}
 	path := filepath.Join(dir, "keys.db")
 	var f *keyFile
-	err := undamaged(path, func() error {
+	err := undamaged(path, "opening", func() error {
 		db, err := bbolt.Open(path, 0o600, &bbolt.Options{Timeout: time.Second, FreelistType: bbolt.FreelistMapType})
 		if err != nil {
 			return err
@@ -51,7 +68,7 @@ func openKeyFile(dir string) (*keyFile, error) {
 }
 
 func makeBuckets(tx *bbolt.Tx) error {
-	for _, name := range [][]byte{bucketKeys, bucketUsed, bucketWorkspaces} {
+	for _, name := range [][]byte{bucketKeys, bucketUsed, bucketFingerprints, bucketWorkspaces, bucketJournal, bucketNotes, bucketNoteEnds} {
 		if _, err := tx.CreateBucketIfNotExists(name); err != nil {
 			return err
 		}
@@ -60,7 +77,7 @@ func makeBuckets(tx *bbolt.Tx) error {
 }
 
 // undamaged reads the key file, and turns what becomes of reading a damaged one, panics of bbolt and memory faults of a file that is too short, into errors.
-func undamaged(path string, read func() error) (err error) {
+func undamaged(path, doing string, read func() error) (err error) {
 	defer debug.SetPanicOnFault(debug.SetPanicOnFault(true))
 	defer func() {
 		if fault := recover(); fault != nil {
@@ -68,7 +85,7 @@ func undamaged(path string, read func() error) (err error) {
 		}
 	}()
 	if err := read(); err != nil {
-		return fmt.Errorf("opening the key file %s: %w", path, err)
+		return fmt.Errorf("%s the key file %s: %w", doing, path, err)
 	}
 	return nil
 }
@@ -111,6 +128,11 @@ func (f *keyFile) commit(write func(*bbolt.Tx) error) error {
 	return nil
 }
 
+// view reads what was committed last. It may run beside everything else but Close.
+func (f *keyFile) view(read func(*bbolt.Tx) error) error {
+	return undamaged(f.db.Path(), "reading", func() error { return f.db.View(read) })
+}
+
 func isFull(err error) bool {
 	return errors.Is(err, syscall.ENOSPC) || errors.Is(err, syscall.EDQUOT) || errors.Is(err, syscall.EFBIG)
 }
@@ -140,7 +162,8 @@ func (f *keyFile) load(e *Embedded) error {
 			return err
 		}
 		used := tx.Bucket(bucketUsed)
-		return tx.Bucket(bucketKeys).ForEach(func(name, value []byte) error {
+		var list []*embeddedKey // of one workspace: they stand together
+		err = tx.Bucket(bucketKeys).ForEach(func(name, value []byte) error {
 			key, err := parseKeyRecord(string(name), value)
 			if err != nil {
 				return fmt.Errorf("the key %s: %w", name, err)
@@ -151,9 +174,19 @@ func (f *keyFile) load(e *Embedded) error {
 			if ms := used.Get(name); len(ms) == 8 {
 				key.LastUsedAt = timeOf(int64(binary.BigEndian.Uint64(ms)))
 			}
-			e.add(&key)
+			k := &embeddedKey{Key: key, used: millis(key.LastUsedAt)}
+			if len(list) > 0 && list[0].Workspace != key.Workspace {
+				e.openWorkspace(list[0].Workspace).insert(list)
+				list = nil
+			}
+			list = append(list, k)
+			e.enter(k)
 			return nil
 		})
+		if len(list) > 0 {
+			e.openWorkspace(list[0].Workspace).insert(list)
+		}
+		return err
 	})
 }
 
@@ -162,10 +195,8 @@ func nameOf(key *Key) []byte { return []byte(key.Workspace + "/" + key.ID) }
 func putKey(tx *bbolt.Tx, key *Key) error {
 	record := keyRecord{
 		Name: key.Name, Hint: key.Hint, Digest: key.Digest[:], Limit: key.Limit.String(), Disabled: key.Disabled, Version: key.Version,
-		CreatedAt: millis(key.CreatedAt), ExpiresAt: millis(key.ExpiresAt), PreviousUntil: millis(key.PreviousUntil),
-	}
-	if key.Previous != (Digest{}) {
-		record.Previous = key.Previous[:]
+		CreatedAt: millis(key.CreatedAt), ExpiresAt: millis(key.ExpiresAt), PreviousUntil: millis(key.PreviousUntil), Previous: key.Previous.orNone(),
+		LegacyLookup: key.Legacy.Lookup, LegacyHash: key.Legacy.Hash, Fingerprint: key.Fingerprint.orNone(),
 	}
 	if err := tx.Bucket(bucketKeys).Put(nameOf(key), seal(nameOf(key), record)); err != nil {
 		return err

@@ -1,11 +1,9 @@
 package store
 
 import (
-	"cmp"
 	"context"
 	"fmt"
 	"slices"
-	"strings"
 	"time"
 
 	"go.etcd.io/bbolt"
@@ -32,7 +30,7 @@ func (e *Embedded) Create(ctx context.Context, key Key) (Key, error) {
 			return putKey(tx, &key)
 		})
 		if err == nil {
-			e.add(&key)
+			e.add(key)
 		}
 		return err
 	})
@@ -148,63 +146,6 @@ func (e *Embedded) find(workspace, id string) (*embeddedKey, Key, error) {
 		return nil, Key{}, ErrNotFound
 	}
 	return k, k.snapshot(), nil
-}
-
-// add enters a new key into memory.
-func (e *Embedded) add(key *Key) {
-	w := e.openWorkspace(key.Workspace)
-	k := &embeddedKey{Key: *key, workspace: w, used: millis(key.LastUsedAt)}
-	w.mu.Lock()
-	i, _ := w.place(Position{key.CreatedAt, key.ID})
-	w.order = slices.Insert(w.order, i, k)
-	w.keys[key.ID] = k
-	w.mu.Unlock()
-	e.index.enter(k, key.digests())
-}
-
-// replace changes a key of memory. A new digest is found before the key answers to it, an old one until the key no longer does.
-func (e *Embedded) replace(k *embeddedKey, after *Key) {
-	digests := after.digests()
-	e.index.enter(k, digests)
-	k.workspace.mu.Lock()
-	before := k.digests()
-	k.Key = *after
-	k.workspace.mu.Unlock()
-	e.index.drop(slices.DeleteFunc(before, func(d Digest) bool { return slices.Contains(digests, d) }))
-}
-
-// remove takes a key out of memory.
-func (e *Embedded) remove(k *embeddedKey) {
-	w := k.workspace
-	w.mu.Lock()
-	k.gone = true
-	delete(w.keys, k.ID)
-	i, _ := w.place(Position{k.CreatedAt, k.ID})
-	w.order = slices.Delete(w.order, i, i+1)
-	w.mu.Unlock()
-	e.index.drop(k.digests())
-}
-
-// removeAll takes all keys of a workspace out of memory, in one step for checks.
-func (e *Embedded) removeAll(w *embeddedWorkspace) {
-	w.mu.Lock()
-	gone := w.order
-	for _, k := range gone {
-		k.gone = true
-	}
-	w.order = nil
-	clear(w.keys)
-	w.mu.Unlock()
-	for _, k := range gone {
-		e.index.drop(k.digests())
-	}
-}
-
-// place returns where a position is, or would be, in the order of the workspace's keys.
-func (w *embeddedWorkspace) place(at Position) (int, bool) {
-	return slices.BinarySearchFunc(w.order, at, func(k *embeddedKey, at Position) int {
-		return cmp.Or(k.CreatedAt.Compare(at.CreatedAt), strings.Compare(k.ID, at.ID))
-	})
 }
 
 // toMilliseconds returns the key with its times as they are stored.

@@ -30,6 +30,9 @@ type keyRecord struct {
 	Limit         string `json:"limit,omitempty"`
 	Disabled      bool   `json:"disabled,omitempty"`
 	Version       int64  `json:"version"`
+	LegacyLookup  string `json:"legacy_lookup,omitempty"`
+	LegacyHash    string `json:"legacy_hash,omitempty"`
+	Fingerprint   []byte `json:"fingerprint,omitempty"`
 }
 
 // workspaceRecord is a workspace's settings in the file.
@@ -76,16 +79,27 @@ func parseKeyRecord(name string, sealed []byte) (Key, error) {
 		return Key{}, err
 	case !ValidID(workspace) || !ValidID(id):
 		return Key{}, errors.New("the record's name is not WORKSPACE/ID")
-	case len(record.Digest) != len(Digest{}), len(record.Previous) != 0 && len(record.Previous) != len(Digest{}):
+	case len(record.Digest) != len(Digest{}), !optionalDigest(record.Previous), !optionalDigest(record.Fingerprint):
 		return Key{}, errors.New("the record has a digest of the wrong length")
 	}
 	key := Key{
 		ID: id, Workspace: workspace, Name: record.Name, Hint: record.Hint, Digest: Digest(record.Digest), Limit: limit,
 		PreviousUntil: timeOf(record.PreviousUntil), ExpiresAt: timeOf(record.ExpiresAt), CreatedAt: timeOf(record.CreatedAt),
-		Disabled: record.Disabled, Version: record.Version,
+		Disabled: record.Disabled, Version: record.Version, Legacy: Legacy{record.LegacyLookup, record.LegacyHash},
 	}
 	copy(key.Previous[:], record.Previous)
+	copy(key.Fingerprint[:], record.Fingerprint)
 	return key, nil
+}
+
+func optionalDigest(stored []byte) bool { return len(stored) == 0 || len(stored) == len(Digest{}) }
+
+// orNone returns the digest as it is stored: nil for the zero one.
+func (d *Digest) orNone() []byte {
+	if *d == (Digest{}) {
+		return nil
+	}
+	return d[:]
 }
 
 func parseWorkspaceRecord(name string, sealed []byte) (Workspace, error) {

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"slices"
+	"strings"
 
 	"go.etcd.io/bbolt"
 )
@@ -67,16 +68,22 @@ func (e *Embedded) UpdateWorkspace(ctx context.Context, id string, change func(*
 
 // openWorkspace returns the workspace of this id in memory, and makes it if there is none.
 func (e *Embedded) openWorkspace(id string) *embeddedWorkspace {
+	e.openWorkspaces([]string{id})
+	return e.workspace(id)
+}
+
+// openWorkspaces makes the workspaces that are not in memory yet. The ids are in order, each once.
+func (e *Embedded) openWorkspaces(ids []string) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
-	w := e.workspaces[id]
-	if w == nil {
-		w = &embeddedWorkspace{settings: Workspace{ID: id}, keys: map[string]*embeddedKey{}}
-		e.workspaces[id] = w
-		i, _ := slices.BinarySearch(e.names, id)
-		e.names = slices.Insert(e.names, i, id)
+	var fresh []string
+	for _, id := range ids {
+		if e.workspaces[id] == nil {
+			e.workspaces[id] = &embeddedWorkspace{settings: Workspace{ID: id}, keys: map[string]*embeddedKey{}}
+			fresh = append(fresh, id)
+		}
 	}
-	return w
+	e.names = merge(e.names, fresh, strings.Compare)
 }
 
 // snapshot returns the workspace as it is now.

@@ -25,6 +25,30 @@ type Key struct {
 	CreatedAt     time.Time
 	LastUsedAt    time.Time // at most 60 s behind
 	Version       int64     // 1 at creation, +1 with every change
+	// Legacy is the bcrypt hash of a key that was imported and not used since. Its Digest is then that of its look-up and verifies nothing.
+	Legacy Legacy
+	// Fingerprint tells what the key was imported from; zero: it was made here. It outlives the key.
+	Fingerprint Digest
+}
+
+// Legacy is a row of TryPost's table of keys: what is needed to verify the key once more with bcrypt.
+type Legacy struct {
+	Lookup string // the first 16 characters of the secret behind the prefix
+	Hash   string // bcrypt of the whole key, such as $2y$12$…
+}
+
+// JournalLength is how many entries of the audit trail are kept.
+const JournalLength = 100_000
+
+// Entry is one line of the audit trail.
+type Entry struct {
+	ID        string // grows with time; unique
+	Time      time.Time
+	Actor     string // name of the admin token
+	Action    string // such as "key.create"
+	Workspace string
+	KeyID     string
+	Address   string // that the request came from
 }
 
 // Workspace is what is set for all keys of a workspace together.

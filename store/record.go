@@ -13,7 +13,7 @@ import (
 // A key in Redis is one packed string that verify.lua reads by position; a workspace's settings are another. Numbers are ASCII digits of fixed width, so that Lua compares them
 // as strings. What no script needs stands at the end as JSON. The first byte is the layout's version. Short is fast: a byte of a record costs Redis ten instructions a check.
 //
-//	record    layout 1 | digest 32 | last used 15 | epoch 8 | disabled 1 | expiry 15 | limit 1+17n | version 12 | rotated 1 | if rotated: previous digest 32, its end 15 | JSON
+//	record    layout 1 | digest 32 | last used 15 | epoch 8 | flag 1 | expiry 15 | limit 1+17n | version 12 | rotated 1 | if rotated: previous digest 32, its end 15 | JSON
 //	settings  layout 1 | store id 16 | epoch 8 | suspended 1 | limit 1+17n | version 12 | JSON, if a limit is set
 //
 // Times are milliseconds since 1970. The epoch counts how often all keys of the workspace were deleted at once; a record of an older epoch is dead.
@@ -32,6 +32,10 @@ type recordTail struct {
 	Hint      string `json:"hint"`
 	Limit     string `json:"limit,omitempty"` // as it was written
 	CreatedAt int64  `json:"created_at"`      // ms
+	// Of imported keys.
+	Lookup      string `json:"lookup,omitempty"`
+	Hash        string `json:"hash,omitempty"`
+	Fingerprint []byte `json:"fingerprint,omitempty"`
 }
 
 // appendRecord appends the key as a record of this epoch.
@@ -40,7 +44,7 @@ func appendRecord(dst []byte, key *Key, epoch string) []byte {
 	dst = append(dst, key.Digest[:]...)
 	dst = appendTime(dst, key.LastUsedAt)
 	dst = append(dst, epoch...)
-	dst = append(dst, digit(key.Disabled))
+	dst = append(dst, keyFlag(key))
 	if key.ExpiresAt.IsZero() {
 		dst = append(dst, never...)
 	} else {
@@ -54,8 +58,12 @@ func appendRecord(dst []byte, key *Key, epoch string) []byte {
 		dst = append(dst, key.Previous[:]...)
 		dst = appendTime(dst, key.PreviousUntil)
 	}
-	tail, _ := json.Marshal(recordTail{Name: key.Name, Hint: key.Hint, Limit: key.Limit.String(), CreatedAt: key.CreatedAt.UnixMilli()}) // strings and a number always encode
-	return append(dst, tail...)
+	tail := recordTail{Name: key.Name, Hint: key.Hint, Limit: key.Limit.String(), CreatedAt: key.CreatedAt.UnixMilli(), Lookup: key.Legacy.Lookup, Hash: key.Legacy.Hash}
+	if key.Fingerprint != (Digest{}) {
+		tail.Fingerprint = key.Fingerprint[:]
+	}
+	text, _ := json.Marshal(tail) // strings, bytes and a number always encode
+	return append(dst, text...)
 }
 
 // parseRecord reads a record and returns the key with its epoch.
@@ -66,7 +74,8 @@ func parseRecord(workspace, id string, record []byte) (Key, string, error) {
 	copy(key.Digest[:], r.next(32))
 	key.LastUsedAt = r.time()
 	epoch := string(r.next(8))
-	key.Disabled = r.flag() != '0'
+	flag := r.flag()
+	key.Disabled = flag == disabled || flag == legacyDisabled
 	key.ExpiresAt = r.expiry()
 	r.limit()
 	key.Version = r.number(12)
@@ -82,8 +91,33 @@ func parseRecord(workspace, id string, record []byte) (Key, string, error) {
 	if err != nil {
 		return Key{}, "", errBroken
 	}
+	key.Legacy = Legacy{Lookup: tail.Lookup, Hash: tail.Hash}
+	if len(tail.Fingerprint) == len(key.Fingerprint) {
+		key.Fingerprint = Digest(tail.Fingerprint)
+	}
 	key.Name, key.Hint, key.Limit, key.CreatedAt = tail.Name, tail.Hint, limit, time.UnixMilli(tail.CreatedAt).UTC()
 	return key, epoch, nil
+}
+
+// The flags of a record. A key of which only a bcrypt hash is known is unknown to every check, whatever its digest says.
+const (
+	active         = '0'
+	disabled       = '1'
+	legacy         = 'l'
+	legacyDisabled = 'L'
+)
+
+func keyFlag(key *Key) byte {
+	switch {
+	case key.Legacy.Hash != "" && key.Disabled:
+		return legacyDisabled
+	case key.Legacy.Hash != "":
+		return legacy
+	case key.Disabled:
+		return disabled
+	default:
+		return active
+	}
 }
 
 // settings are a workspace's settings as they are stored.

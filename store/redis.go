@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"log/slog"
 	"sync"
+	"sync/atomic"
 
 	"github.com/redis/go-redis/v9"
 
@@ -24,6 +25,7 @@ type Redis struct {
 	shared   bool // workspaces have a quota by default
 	control  redis.UniversalClient
 	hints    hints
+	legacy   atomic.Bool // there have been bcrypt rows
 	checks   *router
 	metrics  *Metrics
 	logger   *slog.Logger
@@ -51,6 +53,12 @@ var settingsText string
 //go:embed index.lua
 var indexText string
 
+//go:embed claim.lua
+var claimText string
+
+//go:embed replace.lua
+var replaceText string
+
 // Scripts of the control plane.
 var (
 	createScript    = redis.NewScript(createText)
@@ -59,6 +67,8 @@ var (
 	deleteAllScript = redis.NewScript(deleteAllText)
 	settingsScript  = redis.NewScript(settingsText)
 	indexScript     = redis.NewScript(indexText)
+	claimScript     = redis.NewScript(claimText)
+	replaceScript   = redis.NewScript(replaceText)
 )
 
 // OpenRedis connects, checks that the store is the known one and fit for keys, and claims an empty one. ctx bounds the opening only.
@@ -73,7 +83,7 @@ func OpenRedis(ctx context.Context, config RedisConfig) (*Redis, error) {
 	if err := errors.Join(r.fit(ctx)); err != nil {
 		return nil, errors.Join(err, client.Close())
 	}
-	if err := r.claim(ctx, config); err != nil {
+	if err := r.claimStore(ctx, config); err != nil {
 		return nil, errors.Join(err, client.Close())
 	}
 	background, stop := context.WithCancel(context.WithoutCancel(ctx))
@@ -84,6 +94,8 @@ func OpenRedis(ctx context.Context, config RedisConfig) (*Redis, error) {
 		return nil, errors.Join(err, client.Close())
 	}
 	r.tasks.Go(func() { r.sweepForever(background) })
+	r.tasks.Go(func() { r.checks.reloadForever(background) })
+	r.tasks.Go(func() { r.watchLegacy(background) })
 	return r, nil
 }
 

@@ -181,6 +181,9 @@ func (r *Redis) DeleteKey(ctx context.Context, workspace, id string) error {
 	if err != nil {
 		return r.failed("delete", err)
 	}
+	if err := r.keepFingerprint(ctx, &key); err != nil {
+		return r.failed("delete", err)
+	}
 	record, err := r.remove(ctx, p, member(&key), Digest{}, "")
 	if err == nil && record == nil {
 		err = ErrNotFound

@@ -7,9 +7,11 @@ import (
 
 // Names in Redis. Everything of a workspace stands in one hash slot, that of {workspace}; the index is spread over 1,024 buckets of their own slots.
 //
-//	PREFIX:store              the store: hash of its id and whether its index is complete
+//	PREFIX:store              the store: hash of its id, whether its index is complete, whether it has had bcrypt rows
 //	PREFIX:workspaces         sorted set of all workspaces that have settings
 //	PREFIX:sweep              set of workspaces with dead keys
+//	PREFIX:audit              stream: the audit trail
+//	PREFIX:note:NAME          a note, such as what an Idempotency-Key has made
 //	PREFIX:index:0000…1023    hash: digest → place "workspace/id"; field "" holds the store's id
 //	PREFIX:{W}:s              settings of workspace W
 //	PREFIX:{W}:keys           sorted set of its keys: "created at/id"
@@ -42,6 +44,10 @@ func newNames(prefix string) names {
 func (n names) store() string      { return n.prefix + ":store" }
 func (n names) workspaces() string { return n.prefix + ":workspaces" }
 func (n names) sweep() string      { return n.prefix + ":sweep" }
+
+func (n names) audit() string { return n.prefix + ":audit" }
+
+func (n names) note(name string) string { return n.prefix + ":note:" + name }
 
 // bucketOf returns the bucket of a digest: that of its first ten bits.
 func (n names) bucketOf(d Digest) *bucket { return &n.index[int(d[0])<<2|int(d[1])>>6] }

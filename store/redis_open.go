@@ -110,9 +110,9 @@ func fromSentinel(options *redis.UniversalOptions, text string) error {
 	return nil
 }
 
-// claim makes sure that Redis holds the store this installation knows, and makes an empty Redis into a store.
+// claimStore makes sure that Redis holds the store this installation knows, and makes an empty Redis into a store.
 // The id is written first and the buckets of the index after it: until all are marked, the store is not complete, and checks answer [Unavailable].
-func (r *Redis) claim(ctx context.Context, config RedisConfig) error {
+func (r *Redis) claimStore(ctx context.Context, config RedisConfig) error {
 	held, err := r.control.HGetAll(ctx, r.names.store()).Result()
 	if err != nil {
 		return fmt.Errorf("reading the store's id: %w", err)

@@ -118,6 +118,9 @@ func (r *router) ask(c *call) {
 	for {
 		c.answer = answer{}
 		g.do(c)
+		if c.redirect != "" || c.err != nil {
+			r.moved.Store(true)
+		}
 		if c.redirect == "" || time.Until(c.deadline) < followPause {
 			return
 		}

@@ -7,6 +7,7 @@ import (
 	"strings"
 	"sync"
 	"sync/atomic"
+	"time"
 
 	"github.com/redis/go-redis/v9"
 )
@@ -22,6 +23,26 @@ type router struct {
 	table [slots]atomic.Pointer[gatherer]
 	mu    sync.Mutex
 	nodes map[string]*gatherer // by address
+	moved atomic.Bool          // a node has sent a check elsewhere, or did not answer one
+}
+
+// Times of reading the Cluster's slots: soon after something has moved, and now and then in any case.
+const (
+	reloadSoon   = time.Second
+	reloadAlways = 30 * time.Second
+)
+
+// reloadForever keeps the table of slots as the Cluster has it, until ctx ends.
+func (r *router) reloadForever(ctx context.Context) {
+	for last := time.Now(); r.cluster != nil && pause(ctx, reloadSoon) == nil; {
+		if !r.moved.Swap(false) && time.Since(last) < reloadAlways {
+			continue
+		}
+		if err := r.reload(ctx); err != nil && ctx.Err() == nil {
+			r.moved.Store(true)
+		}
+		last = time.Now()
+	}
 }
 
 func newRouter(ctx context.Context, store *Redis, client redis.UniversalClient) (*router, error) {

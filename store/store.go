@@ -46,6 +46,33 @@ type Keys interface {
 	DeleteKeys(ctx context.Context, workspace string) error
 }
 
+// Importer takes over keys that were made elsewhere, and finds those that are not verified by a digest yet.
+type Importer interface {
+	// Import adds keys as Create does, many in few steps, and returns one error a key: nil, ErrExists, or why it could not be added. A key with a Fingerprint that was imported before, be it deleted
+	// since, is ErrExists, and keys[i].ID is then the id that it has, or had. It sets the ids of keys that have none. What is done stays done if ctx ends.
+	Import(ctx context.Context, keys []Key) []error
+	// Find returns the key of a digest that is not verified but looked up: that of a bcrypt row ([LookupDigest]). ErrNotFound if there is none.
+	Find(ctx context.Context, digest Digest) (Key, error)
+	// HasLegacy reports whether there may be keys with a Legacy hash. After an import by another instance it may be a second late.
+	HasLegacy() bool
+}
+
+// Journal keeps the audit trail: the newest [JournalLength] entries.
+type Journal interface {
+	// Record appends an entry and returns when it is durable. It sets the entry's ID.
+	Record(ctx context.Context, entry Entry) error
+	// Entries returns up to limit entries, newest first, that are older than the one of this id ("": from the newest).
+	Entries(ctx context.Context, before string, limit int) ([]Entry, error)
+}
+
+// Notes keeps small values for a time, so that a repeated request is known on every instance.
+type Notes interface {
+	// Claim stores value under name for ttl and returns nil, unless there is a value: then it returns that and stores nothing.
+	Claim(ctx context.Context, name string, value []byte, ttl time.Duration) ([]byte, error)
+	// Replace stores value under name for ttl if the value there is old, and reports whether it was. A nil value removes it.
+	Replace(ctx context.Context, name string, old, value []byte, ttl time.Duration) (bool, error)
+}
+
 // Workspaces keeps what is set for a workspace as a whole. Every well-formed workspace exists.
 type Workspaces interface {
 	// Workspace returns the workspace, with zero settings if nothing was ever set.
@@ -60,7 +87,10 @@ type Workspaces interface {
 type Store interface {
 	Verifier
 	Keys
+	Importer
 	Workspaces
+	Journal
+	Notes
 	// Ready returns nil if the store can answer checks now, else why it cannot. It reads only, and returns within a second.
 	Ready(ctx context.Context) error
 	// Close ends the store; no method may be called afterwards.

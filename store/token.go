@@ -6,7 +6,7 @@ import (
 	"fmt"
 )
 
-// Digest is SHA-256 over a whole key: all that is ever kept of its secret. A fast hash is right because the secret has 285 random bits; nobody can guess towards it.
+// Digest is SHA-256 over a whole key, or HMAC-SHA-256 under a pepper: all that is ever kept of its secret. A fast hash is right because the secret has 285 random bits; nobody can guess towards it.
 type Digest [sha256.Size]byte
 
 // secretLength is the number of random characters after the prefix: 48 × log2(62) = 285 bits.
@@ -16,7 +16,8 @@ const alphabet = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789
 
 // Tokens makes and reads the keys that begin with one prefix. Use [NewTokens].
 type Tokens struct {
-	prefix string
+	prefix  string
+	peppers []pepper // the first is current; none: no pepper
 }
 
 // NewTokens returns the format with this prefix: 1–16 of [A-Za-z0-9_-], such as "tp_".
@@ -38,11 +39,43 @@ func (t Tokens) Digest(credential []byte) (Digest, bool) {
 	if !t.wellFormed(credential) {
 		return Digest{}, false
 	}
-	return sha256.Sum256(credential), true
+	return t.current(credential), true
+}
+
+// Older returns the other forms under which a well-formed credential may be stored: of peppers that are not current, and without any. Nil without peppers.
+func (t Tokens) Older(credential []byte) []Digest {
+	var older []Digest
+	for i := 1; i < len(t.peppers); i++ {
+		older = append(older, t.peppers[i].digest(credential))
+	}
+	if len(t.peppers) > 0 {
+		older = append(older, sha256.Sum256(credential))
+	}
+	return older
+}
+
+func (t Tokens) current(credential []byte) Digest {
+	if len(t.peppers) == 0 {
+		return sha256.Sum256(credential)
+	}
+	return t.peppers[0].digest(credential)
 }
 
 // DigestOf returns the digest of a key that this process has made.
-func (t Tokens) DigestOf(secret string) Digest { return sha256.Sum256([]byte(secret)) }
+func (t Tokens) DigestOf(secret string) Digest { return t.current([]byte(secret)) }
+
+// WithPeppers returns the same format with HMAC-SHA-256 under the first of these peppers; the others, and no pepper, still verify ([Tokens.Older]).
+// Each is 16 bytes or more, from a file of their own. It returns an error that says what is wrong with them.
+func (t Tokens) WithPeppers(peppers [][]byte) (Tokens, error) {
+	t.peppers = nil
+	for i, p := range peppers {
+		if len(p) < 16 {
+			return Tokens{}, fmt.Errorf("pepper %d has %d characters: at least 16 are needed (openssl rand -hex 32 makes one)", i+1, len(p))
+		}
+		t.peppers = append(t.peppers, newPepper(p))
+	}
+	return t, nil
+}
 
 // Hint returns what lists show of a key: the prefix, four characters and "…". The four are 24 of 285 bits.
 func (t Tokens) Hint(secret string) string { return secret[:len(t.prefix)+4] + "…" }

@@ -41,7 +41,8 @@ local function refusal(record, digest, held, workspace, state)
 		if sub(record, version + 45, version + 59) <= now_ms then return 'U-' end
 	end
 	if sub(state, 1, 8) ~= sub(workspace, 1, 8) then return 'U-' end
-	if sub(state, 9, 9) ~= '0' then return 'D-' end
+	local flag = sub(state, 9, 9)
+	if flag ~= '0' then return flag == '1' and 'D-' or 'U-' end
 	local expiry = sub(state, 10, 24)
 	if not (tonumber(expiry) > 0) then return 'B-' end
 	if expiry <= now_ms then return 'E-' end

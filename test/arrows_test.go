@@ -23,6 +23,9 @@ var arrows = map[string][]string{
 // floor is what the bench compares with: a bare server of the library that authz answers with. Of the folder test, it alone speaks to a library.
 const floor = "tpgate/test/bench/floor"
 
+// bcryptLibrary is what PHP has hashed the keys with that the import tests move in.
+const bcryptLibrary = "golang.org/x/crypto/bcrypt"
+
 // only is where a library may be spoken to: folders, or single packages.
 var only = map[string][]string{
 	"github.com/valyala/fasthttp":  {"authz", floor},
@@ -53,7 +56,7 @@ func TestArrows(t *testing.T) {
 					t.Errorf("%s imports %s: only %v may", p.ImportPath, imported, places)
 				}
 			}
-			if folder == "test" && p.ImportPath != floor && strings.Contains(strings.Split(imported, "/")[0], ".") {
+			if folder == "test" && p.ImportPath != floor && imported != bcryptLibrary && strings.Contains(strings.Split(imported, "/")[0], ".") {
 				t.Errorf("test imports %s: it needs the standard library only", imported)
 			}
 		}

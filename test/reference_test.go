@@ -28,7 +28,7 @@ func TestReference(t *testing.T) {
 		if f[2] != "" {
 			value = "`" + f[2] + "`"
 		}
-		row := "| `--" + f[1] + "` | " + value + " | " + f[3] + " |"
+		row := "| `--" + f[1] + "` | " + value + " | " + strings.ReplaceAll(f[3], "|", `\|`) + " |"
 		if !strings.Contains(string(readme), row+"\n") {
 			t.Errorf("README.md lacks the row\n%s", row)
 		}

@@ -90,7 +90,7 @@ func checkWritable(dir string) error {
 var kubernetes = regexp.MustCompile(`_SERVICE_HOST$|_SERVICE_PORT(_[A-Z0-9_]+)?$|^TPGATE_([A-Z0-9_]+_)?PORT(_\d+_(TCP|UDP|SCTP)(_(PROTO|PORT|ADDR))?)?$`)
 
 // clientVariables are those that only the client's commands read.
-const clientVariables = "TPGATE_SERVER TPGATE_JSON TPGATE_WORKSPACE TPGATE_NAME TPGATE_EXPIRES TPGATE_LIMIT TPGATE_OVERLAP TPGATE_DISABLED TPGATE_SUSPENDED"
+const clientVariables = "TPGATE_SERVER TPGATE_JSON TPGATE_WORKSPACE TPGATE_NAME TPGATE_EXPIRES TPGATE_LIMIT TPGATE_OVERLAP TPGATE_DISABLED TPGATE_SUSPENDED TPGATE_DRY_RUN"
 
 // unknownVariables returns those variables that no command reads: most likely misspelt.
 func unknownVariables(env map[string]string) []string {

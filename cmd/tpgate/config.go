@@ -2,6 +2,7 @@ package main
 
 import (
 	"cmp"
+	"crypto/tls"
 	"fmt"
 	"log/slog"
 	"net"
@@ -10,6 +11,7 @@ import (
 	"strings"
 	"time"
 
+	"tpgate/admin"
 	"tpgate/authz"
 	"tpgate/store"
 )
@@ -26,6 +28,11 @@ type serveConfig struct {
 	decisionTimeout, drain         time.Duration
 	acceptEmpty, check             bool
 	adminTokenFile, adminToken     string // the token itself only if the environment has it
+	adminTokensFile, pepperFile    string
+	adminTLSCert, adminTLSKey      string
+	adminOrigin                    string
+	callers                        []admin.Token
+	certificate                    *tls.Certificate // of the management API; nil: it is plain HTTP
 	logFormat, logLevel            string
 	level                          slog.Level
 }
@@ -76,10 +83,15 @@ func (c *serveConfig) define(f *flags) {
 	f.limit(&c.defaults.KeyLimit, "key-limit", "60/1m", "quota of a key that has none of its own: N/DURATION, up to three with commas (10/1s,600/1m: all must admit), or off")
 	f.limit(&c.defaults.WorkspaceLimit, "workspace-limit", "off", "quota shared by all keys of a workspace that has none of its own")
 	f.string(&c.keyPrefix, "key-prefix", "tp_", "what keys begin with")
+	f.string(&c.pepperFile, "pepper-file", "", "file with secrets that go into the digests of keys (HMAC-SHA-256), one a line: the first is current, the others and none still verify (or the variable TPGATE_PEPPER)")
 	f.string(&c.workspaceHeader, "workspace-header", "X-Workspace-Id", "name of the header that carries the workspace to the backend")
 
 	f.group("Management")
 	f.string(&c.adminTokenFile, "admin-token-file", "", "file with the admin token; made with mode 0600 if missing (default admin-token in --data-dir; or the variable TPGATE_ADMIN_TOKEN)")
+	f.string(&c.adminTokensFile, "admin-tokens-file", "", "file with further tokens, a line each: NAME SHA256HEX WORKSPACE|* admin|keys|read (or the variable TPGATE_ADMIN_TOKENS)")
+	f.string(&c.adminTLSCert, "admin-tls-cert", "", "file with the certificate of the management API, PEM")
+	f.string(&c.adminTLSKey, "admin-tls-key", "", "file with its private key, PEM")
+	f.string(&c.adminOrigin, "admin-origin", "", "where browsers and clients reach the management API beyond loopback, such as https://keys.example.com")
 
 	f.group("Service")
 	f.duration(&c.drain, "drain", 5*time.Second, "after SIGTERM: not ready, still serving, for this long")
@@ -95,6 +107,8 @@ func (c *serveConfig) validate(f *flags) {
 	if c.tokens, err = store.NewTokens(c.keyPrefix); err != nil {
 		f.fault("--key-prefix: %w", err)
 	}
+	c.readPeppers(f)
+	c.readManagement(f)
 	if err := authz.CheckHeaderName(c.workspaceHeader); err != nil {
 		f.fault("--workspace-header: %w", err)
 	}

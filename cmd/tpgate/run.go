@@ -44,6 +44,8 @@ func commands() []command {
 		{"keys update", "KEY_ID", "change a key's name, expiry or limit; disable or enable it", updateKey},
 		{"keys rotate", "KEY_ID", "give a key a new secret, printed on stdout", rotateKey},
 		{"keys delete", "KEY_ID", "end a key for good, or all of a workspace with --all --yes", deleteKey},
+		{"keys import", "FILE", "take over hashes of keys that exist, NDJSON or CSV (- for stdin)", importKeys},
+		{"keys export", "", "all keys as NDJSON that import takes back: digests, never secrets", exportKeys},
 		{"workspaces list", "", "the workspaces", listWorkspaces},
 		{"workspaces show", "WORKSPACE", "one workspace", showWorkspace},
 		{"workspaces update", "WORKSPACE", "set a workspace's limit; suspend it or lift that", updateWorkspace},

@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"crypto/tls"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -116,20 +117,33 @@ type addresses struct{ data, admin, ops string }
 
 func newService(c *serveConfig, keys pacedStore, registry *prometheus.Registry, logger *slog.Logger) (*service, error) {
 	data, err := authz.NewServer(authz.Config{
-		Verifier: keys, Tokens: c.tokens, WorkspaceHeader: c.workspaceHeader, Timeout: c.decisionTimeout,
+		Verifier: keys, Upgrader: keys, Tokens: c.tokens, WorkspaceHeader: c.workspaceHeader, Timeout: c.decisionTimeout,
 		Metrics: authz.NewMetrics(registry), Logger: logger,
 	})
 	if err != nil {
 		return nil, err
 	}
 	api := admin.New(admin.Config{
-		Store: keys, Tokens: c.tokens, AdminToken: c.adminToken, Pacer: keys.Pacer(), Hosts: allowedHosts(c.adminListen), Logger: logger,
+		Store: keys, Tokens: c.tokens, AdminToken: c.adminToken, Pacer: keys.Pacer(), Hosts: c.hosts(), Logger: logger,
+		Callers: c.callers, KeyLimit: c.defaults.KeyLimit,
 	})
 	probes := &admin.Ops{Ready: keys.Ready, Gatherer: registry}
 	return &service{
 		config: c, logger: logger, data: data, probes: probes,
 		admin: admin.NewServer(api.Handler(), logger), ops: admin.NewServer(probes.Handler(), logger),
 	}, nil
+}
+
+// serveAdmin serves the management API, over TLS if there is a certificate.
+func (s *service) serveAdmin(ln net.Listener) error {
+	if s.config.certificate == nil {
+		if allowedHosts(s.config.adminListen) == nil {
+			s.logger.Warn("the management API is not on loopback and not encrypted: tokens can be read on the way", "admin_listen", s.config.adminListen)
+		}
+		return s.admin.Serve(ln)
+	}
+	s.admin.TLSConfig = &tls.Config{Certificates: []tls.Certificate{*s.config.certificate}, MinVersion: tls.VersionTLS12}
+	return s.admin.ServeTLS(ln, "", "")
 }
 
 // allowedHosts are the names under which a listener on loopback may be reached; nil, all, for others.
@@ -149,7 +163,7 @@ func (s *service) serve(ctx context.Context, w world) error {
 		return err
 	}
 	go func() { ended <- s.data.Serve(listeners[0]) }()
-	go func() { ended <- s.admin.Serve(listeners[1]) }()
+	go func() { ended <- s.serveAdmin(listeners[1]) }()
 	go func() { ended <- s.ops.Serve(listeners[2]) }()
 	if s.config.textual(w) {
 		fmt.Fprint(w.stderr, s.config.startText(w, at))

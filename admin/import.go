@@ -1,0 +1,250 @@
+package admin
+
+import (
+	"bufio"
+	"bytes"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"strings"
+	"time"
+
+	"tpgate/store"
+)
+
+// ImportLine is the answer to one line of an import.
+type ImportLine struct {
+	Line    int    `json:"line"`
+	Status  string `json:"status"` // imported, exists or error
+	ID      string `json:"id,omitempty"`
+	Message string `json:"message,omitempty"`
+}
+
+// ImportSummary is the last line of the answer to an import.
+type ImportSummary struct {
+	Imported int `json:"imported"`
+	Existing int `json:"existing"`
+	Failed   int `json:"failed"`
+}
+
+// importBatch is how many lines go to the store at once, and all that an import holds in memory.
+const importBatch = 500
+
+// importKeys reads keys line by line and answers line by line, while it reads: an import of any length needs little memory, and what is answered is done.
+func (a *API) importKeys(w http.ResponseWriter, r *request) error {
+	i := &importing{API: a, request: r, dryRun: r.URL.Query().Get("dry_run") == "true", seen: map[store.Digest]int{}}
+	if !i.dryRun {
+		if err := a.record(r, "keys.import"); err != nil {
+			return err
+		}
+	}
+	control := http.NewResponseController(w)
+	_ = control.EnableFullDuplex() // HTTP/2 has it anyway
+	w.Header().Set("Content-Type", "application/x-ndjson")
+	lines := bufio.NewReaderSize(r.Body, maxBody)
+	out := bufio.NewWriter(w)
+	for more := true; more; {
+		now := time.Now()
+		_ = errors.Join(control.SetReadDeadline(now.Add(readTimeout)), control.SetWriteDeadline(now.Add(writeTimeout))) // it then ends at the deadlines of the whole request
+		more = i.batch(lines, json.NewEncoder(out))
+		if err := out.Flush(); err != nil {
+			return nil // the caller has gone, and nobody is there to be told
+		}
+		_ = control.Flush()
+	}
+	if err := json.NewEncoder(out).Encode(i.sum); err == nil {
+		_ = out.Flush()
+	}
+	return nil
+}
+
+// importing is an import under way.
+type importing struct {
+	*API
+	request *request
+	dryRun  bool
+	number  int                  // of the last line read
+	seen    map[store.Digest]int // dry runs: on which line
+	sum     ImportSummary
+}
+
+// batch reads, imports and answers up to importBatch lines. It returns whether there may be more.
+func (i *importing) batch(lines *bufio.Reader, out *json.Encoder) bool {
+	var answers []ImportLine
+	var keys []store.Key
+	var at []int // index of the answer of each key
+	more := true
+	for more && len(answers) < importBatch {
+		line, err := readLine(lines)
+		more = err == nil || errors.Is(err, errLongLine)
+		i.number++
+		if len(line) == 0 && !errors.Is(err, errLongLine) {
+			if err != nil && !errors.Is(err, io.EOF) {
+				answers = append(answers, ImportLine{Line: i.number, Status: "error", Message: "the import ended early: send the rest again"})
+			}
+			continue
+		}
+		answer := ImportLine{Line: i.number}
+		var key store.Key
+		if !errors.Is(err, errLongLine) {
+			key, err = i.parseRow(line, time.Now().UTC())
+		}
+		if err != nil {
+			answer.Status, answer.Message = "error", strings.ReplaceAll(err.Error(), "\n", "; ")
+		} else {
+			keys, at = append(keys, key), append(at, len(answers))
+		}
+		answers = append(answers, answer)
+	}
+	for n, err := range i.store(keys) {
+		answers[at[n]].ID = keys[n].ID
+		i.word(&answers[at[n]], err)
+	}
+	for n := range answers {
+		i.count(answers[n].Status)
+		if out.Encode(&answers[n]) != nil {
+			return false
+		}
+	}
+	return more
+}
+
+// store imports keys, or in a dry run looks whether they are there.
+func (i *importing) store(keys []store.Key) []error {
+	switch {
+	case len(keys) == 0:
+		return nil
+	case !i.dryRun:
+		return i.config.Store.Import(i.request.Context(), keys)
+	}
+	errs := make([]error, len(keys))
+	for n := range keys {
+		found, err := i.config.Store.Find(i.request.Context(), keys[n].Digest)
+		switch first := i.seen[keys[n].Digest]; {
+		case first > 0:
+			errs[n] = fmt.Errorf("the same hash is on line %d", first)
+		case err == nil:
+			keys[n].ID, errs[n] = found.ID, store.ErrExists
+		case !errors.Is(err, store.ErrNotFound):
+			errs[n] = err
+		}
+		i.seen[keys[n].Digest] = i.number
+	}
+	return errs
+}
+
+// word says what became of a key.
+func (i *importing) word(answer *ImportLine, err error) {
+	switch {
+	case err == nil:
+		answer.Status = "imported"
+	case errors.Is(err, store.ErrExists):
+		answer.Status = "exists"
+	default:
+		answer.Status, answer.ID, answer.Message = "error", "", i.failureOf(err).Message
+	}
+}
+
+func (i *importing) count(status string) {
+	switch status {
+	case "imported":
+		i.sum.Imported++
+	case "exists":
+		i.sum.Existing++
+	default:
+		i.sum.Failed++
+	}
+}
+
+var errLongLine = fmt.Errorf("the line is longer than %d bytes", maxBody)
+
+// readLine reads one line without its end. A line that does not fit is skipped, and is errLongLine; io.EOF comes with the last one.
+func readLine(lines *bufio.Reader) ([]byte, error) {
+	line, err := lines.ReadSlice('\n')
+	if errors.Is(err, bufio.ErrBufferFull) {
+		for errors.Is(err, bufio.ErrBufferFull) {
+			_, err = lines.ReadSlice('\n')
+		}
+		return nil, errLongLine
+	}
+	return bytes.TrimSpace(line), err
+}
+
+// exportKeys streams every key as a line that importKeys takes. A digest is no secret to be kept from whoever may export, but no key can be made from it either.
+func (a *API) exportKeys(w http.ResponseWriter, r *request) error {
+	if err := a.record(r, "keys.export"); err != nil {
+		return err
+	}
+	control := http.NewResponseController(w)
+	w.Header().Set("Content-Type", "application/x-ndjson")
+	w.Header().Set("Content-Disposition", `attachment; filename="tpgate-keys.ndjson"`)
+	out := json.NewEncoder(w)
+	for workspace, after := "", ""; ; after = workspace {
+		workspaces, err := a.config.Store.ListWorkspaces(r.Context(), after, defaultPage)
+		if err != nil || len(workspaces) == 0 {
+			return a.cutOff(err)
+		}
+		for _, ws := range workspaces {
+			workspace = ws.ID
+			if err := a.exportWorkspace(r, ws.ID, out, control); err != nil {
+				return a.cutOff(err)
+			}
+		}
+	}
+}
+
+func (a *API) exportWorkspace(r *request, workspace string, out *json.Encoder, control *http.ResponseController) error {
+	var after store.Position
+	for {
+		_ = control.SetWriteDeadline(time.Now().Add(writeTimeout)) // it then ends at the deadline of the whole request
+		keys, err := a.config.Store.ListKeys(r.Context(), workspace, after, maxPage)
+		if err != nil || len(keys) == 0 {
+			return err
+		}
+		for i := range keys {
+			if err := out.Encode(exportOf(&keys[i])); err != nil {
+				return err
+			}
+		}
+		last := keys[len(keys)-1]
+		after = store.Position{CreatedAt: last.CreatedAt, ID: last.ID}
+	}
+}
+
+// cutOff ends a stream that has begun, so that its reader sees that it is not whole.
+func (a *API) cutOff(err error) error {
+	if err != nil {
+		a.config.Logger.Error("export cut off", "error", err)
+		panic(http.ErrAbortHandler)
+	}
+	return nil
+}
+
+// ExportLine is a key as export writes it and import takes it.
+type ExportLine struct {
+	Workspace string  `json:"workspace_id"`
+	ID        string  `json:"id"`
+	Name      string  `json:"name"`
+	Hint      string  `json:"key_hint"`
+	SHA256    string  `json:"sha256,omitempty"`
+	Lookup    string  `json:"token_lookup,omitempty"`
+	Hash      string  `json:"token_hash,omitempty"`
+	ExpiresAt *string `json:"expires_at"`
+	LastUsed  *string `json:"last_used_at"`
+	CreatedAt *string `json:"created_at"`
+	Limit     *string `json:"limit"`
+	Disabled  bool    `json:"disabled"`
+}
+
+func exportOf(k *store.Key) ExportLine {
+	line := ExportLine{
+		Workspace: k.Workspace, ID: k.ID, Name: k.Name, Hint: k.Hint, Lookup: k.Legacy.Lookup, Hash: k.Legacy.Hash,
+		ExpiresAt: timeText(k.ExpiresAt), LastUsed: timeText(k.LastUsedAt), CreatedAt: timeText(k.CreatedAt), Limit: limitText(k.Limit), Disabled: k.Disabled,
+	}
+	if line.Hash == "" {
+		line.SHA256 = fmt.Sprintf("%x", k.Digest)
+	}
+	return line
+}

@@ -1,0 +1,234 @@
+package store
+
+import (
+	"context"
+	"errors"
+	"time"
+
+	"github.com/redis/go-redis/v9"
+)
+
+// legacyEvery is how often an instance looks whether another one has imported bcrypt rows.
+const legacyEvery = time.Second
+
+// Import adds keys in four pipelines: what was imported before, records, index entries, fingerprints. A crash between them leaves what Create leaves, and importing again completes it.
+func (r *Redis) Import(ctx context.Context, keys []Key) []error {
+	defer r.changed("import", time.Now())
+	b := &importBatch{Redis: r, keys: keys, errs: make([]error, len(keys))}
+	for _, step := range []func(context.Context) error{b.prepare, b.findImported, b.writeRecords, b.writeIndex, b.writeFingerprints} {
+		if err := step(ctx); err != nil {
+			b.failRest(err)
+			break
+		}
+	}
+	for i, err := range b.errs {
+		b.errs[i] = r.failed("import", err)
+	}
+	return b.errs
+}
+
+// importBatch is an import under way. A key with an error takes part in no further step.
+type importBatch struct {
+	*Redis
+	keys []Key
+	errs []error
+}
+
+func (b *importBatch) place(i int) place { return place{b.keys[i].Workspace, b.keys[i].ID} }
+
+func (b *importBatch) failRest(err error) {
+	for i := range b.errs {
+		if b.errs[i] == nil {
+			b.errs[i] = err
+		}
+	}
+}
+
+// pipelined runs one command for each key that is still to be imported, and then reads the replies.
+func (b *importBatch) pipelined(ctx context.Context, command func(redis.Pipeliner, int) *redis.Cmd, read func(int, *redis.Cmd) error) error {
+	pipeline := b.control.Pipeline()
+	replies := make([]*redis.Cmd, len(b.keys))
+	for i := range b.keys {
+		if b.errs[i] == nil {
+			replies[i] = command(pipeline, i)
+		}
+	}
+	if pipeline.Len() == 0 {
+		return nil
+	}
+	if _, err := pipeline.Exec(ctx); err != nil {
+		if _, refused := errors.AsType[redis.Error](err); !refused { // that of one command, which read sees
+			return err
+		}
+	}
+	for i, reply := range replies {
+		if reply != nil {
+			b.errs[i] = read(i, reply)
+		}
+	}
+	return nil
+}
+
+// prepare gives ids, has Redis load the scripts that pipelines name only, and enters the workspaces.
+func (b *importBatch) prepare(ctx context.Context) error {
+	workspaces, legacy := map[string]bool{}, false
+	for i := range b.keys {
+		k := &b.keys[i]
+		*k = toMilliseconds(*k)
+		k.Version = 1
+		if k.ID == "" {
+			k.ID = NewID()
+		}
+		workspaces[k.Workspace] = true
+		legacy = legacy || k.Legacy.Hash != ""
+	}
+	members := make([]redis.Z, 0, len(workspaces))
+	for w := range workspaces {
+		members = append(members, redis.Z{Member: w})
+	}
+	if legacy && !b.legacy.Load() {
+		if err := b.control.HSet(ctx, b.names.store(), "legacy", "1").Err(); err != nil {
+			return err
+		}
+		b.legacy.Store(true)
+	}
+	return errors.Join(
+		b.intact(ctx), createScript.Load(ctx, b.control).Err(), indexScript.Load(ctx, b.control).Err(),
+		b.control.ZAdd(ctx, b.names.workspaces(), members...).Err(),
+	)
+}
+
+// findImported leaves out what was imported before, be it deleted since.
+func (b *importBatch) findImported(ctx context.Context) error {
+	return b.pipelined(ctx, func(pipeline redis.Pipeliner, i int) *redis.Cmd {
+		fingerprint := b.keys[i].Fingerprint
+		return pipeline.Do(ctx, "HGET", b.names.bucketOf(fingerprint).name, fingerprint[:])
+	}, func(i int, reply *redis.Cmd) error {
+		found, err := reply.Text()
+		if errors.Is(err, redis.Nil) || b.keys[i].Fingerprint == (Digest{}) {
+			return nil
+		}
+		return b.existing(i, found, err)
+	})
+}
+
+// existing notes the id of the key that stands where this one would.
+func (b *importBatch) existing(i int, found string, err error) error {
+	p, ok := parsePlace(found)
+	if err != nil || !ok {
+		return errors.Join(err, errIf(!ok, errBroken))
+	}
+	if p.workspace == b.keys[i].Workspace {
+		b.keys[i].ID = p.id
+	}
+	return ErrExists
+}
+
+func errIf(failed bool, err error) error {
+	if failed {
+		return err
+	}
+	return nil
+}
+
+func (b *importBatch) writeRecords(ctx context.Context) error {
+	fresh := appendSettings(nil, b.id, &settings{epoch: firstEpoch})
+	return b.pipelined(ctx, func(pipeline redis.Pipeliner, i int) *redis.Cmd {
+		k, p := &b.keys[i], b.place(i)
+		return createScript.EvalSha(ctx, pipeline, []string{b.names.record(p), b.names.settings(p.workspace), b.names.keys(p.workspace)},
+			b.id, fresh, appendRecord(nil, k, firstEpoch), member(k))
+	}, func(_ int, reply *redis.Cmd) error {
+		switch done, err := reply.Int(); {
+		case err != nil:
+			return err
+		case done == 0:
+			return ErrExists
+		case done < 0:
+			return errLost
+		}
+		return nil
+	})
+}
+
+// writeIndex enters the digests. Where the index names another place, that is looked into as claimDigest does; a record that comes out superfluous is removed again.
+func (b *importBatch) writeIndex(ctx context.Context) error {
+	return b.pipelined(ctx, func(pipeline redis.Pipeliner, i int) *redis.Cmd {
+		k := &b.keys[i]
+		return indexScript.EvalSha(ctx, pipeline, []string{b.names.bucketOf(k.Digest).name}, b.id, k.Digest[:], "", b.place(i).String())
+	}, func(i int, reply *redis.Cmd) error {
+		k, p := &b.keys[i], b.place(i)
+		found, err := reply.Text()
+		switch {
+		case err != nil:
+			return err
+		case found == "":
+			return nil
+		case found == "!":
+			return errLost
+		}
+		if err = b.claimDigest(ctx, k.Digest, p); err == nil {
+			return nil
+		}
+		_, undo := b.remove(ctx, p, member(k), k.Digest, "")
+		if errors.Is(err, ErrExists) && undo == nil {
+			return b.existing(i, found, nil)
+		}
+		return errors.Join(err, undo)
+	})
+}
+
+func (b *importBatch) writeFingerprints(ctx context.Context) error {
+	return b.pipelined(ctx, func(pipeline redis.Pipeliner, i int) *redis.Cmd {
+		k := &b.keys[i]
+		if k.Fingerprint == (Digest{}) {
+			return pipeline.Do(ctx, "PING")
+		}
+		return indexScript.EvalSha(ctx, pipeline, []string{b.names.bucketOf(k.Fingerprint).name}, b.id, k.Fingerprint[:], "", b.place(i).String())
+	}, func(_ int, reply *redis.Cmd) error { return reply.Err() })
+}
+
+// keepFingerprint makes sure that a key which is about to be deleted stays known as imported, even if its import was cut off before that was noted.
+func (r *Redis) keepFingerprint(ctx context.Context, key *Key) error {
+	if key.Fingerprint == (Digest{}) {
+		return nil
+	}
+	_, err := r.setIndex(ctx, key.Fingerprint, "", place{key.Workspace, key.ID}.String())
+	return err
+}
+
+// Find returns the key whose digest this is.
+func (r *Redis) Find(ctx context.Context, digest Digest) (Key, error) {
+	defer r.metrics.observe("find", time.Now())
+	held, err := r.control.HMGet(ctx, r.names.bucketOf(digest).name, "", string(digest[:])).Result()
+	if err != nil {
+		return Key{}, r.failed("find", err)
+	}
+	if id, _ := held[0].(string); id != r.id {
+		return Key{}, r.failed("find", errLost)
+	}
+	text, _ := held[1].(string)
+	p, ok := parsePlace(text)
+	if !ok {
+		return Key{}, ErrNotFound
+	}
+	key, _, err := r.read(ctx, p)
+	if err == nil && key.Digest != digest {
+		err = ErrNotFound
+	}
+	return key, r.failed("find", err)
+}
+
+// HasLegacy reports whether bcrypt rows were ever imported.
+func (r *Redis) HasLegacy() bool { return r.legacy.Load() }
+
+// watchLegacy notices bcrypt rows that another instance imports. Once there were some, it need not look any more.
+func (r *Redis) watchLegacy(ctx context.Context) {
+	for !r.legacy.Load() {
+		if set, err := r.control.HGet(ctx, r.names.store(), "legacy").Result(); err == nil && set == "1" {
+			r.legacy.Store(true)
+		}
+		if pause(ctx, legacyEvery) != nil {
+			return
+		}
+	}
+}

@@ -1,0 +1,112 @@
+package store_test
+
+import (
+	"fmt"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/redis/go-redis/v9"
+
+	"tpgate/limiter"
+	"tpgate/store"
+)
+
+// TestRedisPlantedData plants what cannot have been written here: that key alone is not decided, and others of the same moment are.
+func TestRedisPlantedData(t *testing.T) {
+	addr := redisServer(t)
+	client := redis.NewClient(&redis.Options{Addr: addr})
+	defer client.Close()
+	s := openRedis(t, redisConfig(addr))
+	ctx := t.Context()
+	replace := func(from, to int, by string) func(name string) error {
+		return func(name string) error {
+			record := client.Get(ctx, name).Val()
+			return client.Set(ctx, name, record[:from]+by+record[to:], 0).Err()
+		}
+	}
+	for _, c := range []struct {
+		name  string
+		plant func(name string) error
+		want  store.Verdict
+	}{
+		{"a list", func(name string) error { client.Del(ctx, name); return client.RPush(ctx, name, "x").Err() }, store.Unavailable},
+		{"empty", func(name string) error { return client.Set(ctx, name, "", 0).Err() }, store.Unavailable},
+		{"cut off", func(name string) error { return client.Set(ctx, name, client.Get(ctx, name).Val()[:60], 0).Err() }, store.Unavailable},
+		{"newer layout", replace(0, 1, "2"), store.Unavailable},
+		{"another key's digest", replace(1, 33, strings.Repeat("x", 32)), store.Unknown},
+		{"expiry that is no number", replace(57, 72, "nan            "), store.Unavailable},
+		{"negative expiry", replace(57, 72, "-00000000000001"), store.Unavailable},
+		{"limit -1", replace(72, 73, "1-0000010000060000"), store.Unavailable},
+		{"limit 1e309", replace(72, 73, "11e309990000060000"), store.Unavailable},
+		{"window of 0", replace(72, 73, "100000600000000000"), store.Unavailable},
+		{"four windows", replace(72, 73, "4"), store.Unavailable},
+		{"window of another type", func(name string) error { return client.Set(ctx, strings.Replace(name, ":k:", ":w:", 1), "x", 0).Err() }, store.Unavailable},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			planted, good := newKey(t, s, "acme", ""), newKey(t, s, "acme", "")
+			if err := c.plant(fmt.Sprintf("tpgate:{acme}:k:%s", planted.ID)); err != nil {
+				t.Fatal(err)
+			}
+			if d := s.Verify(planted.Digest, time.Now().Add(time.Second)); d.Verdict != c.want {
+				t.Errorf("the planted key: %v, want %v (%v)", d.Verdict, c.want, d.Err)
+			}
+			if d := s.Verify(good.Digest, time.Now().Add(time.Second)); d.Verdict != store.Allowed || d.KeyID != good.ID {
+				t.Errorf("the other key: %+v", d)
+			}
+		})
+	}
+	lost := newKey(t, s, "lost", "")
+	client.Del(ctx, "tpgate:{lost}:s")
+	if d := s.Verify(lost.Digest, time.Now().Add(time.Second)); d.Verdict != store.Unavailable {
+		t.Errorf("without its workspace's settings: %v", d.Verdict)
+	}
+}
+
+// TestRedisMergedChecks lets many goroutines at one key at once: what they were granted is what one after the other would have been, down to the remaining permits.
+func TestRedisMergedChecks(t *testing.T) {
+	l := newLine(t, redisServer(t))
+	s := openRedis(t, redisConfig(l.address))
+	key := newKey(t, s, "acme", "500/1h")
+	l.delay.Store(int64(2 * time.Millisecond)) // so that they gather
+	left := make(chan int, 2000)
+	refused := make(chan store.Decision, 2000)
+	done := make(chan bool)
+	for range 80 {
+		go func() {
+			for range 10 {
+				switch d := s.Verify(key.Digest, time.Now().Add(10*time.Second)); d.Verdict {
+				case store.Allowed:
+					left <- d.Standing.Remaining
+				case store.Limited:
+					refused <- d
+				default:
+					t.Errorf("%+v", d)
+				}
+			}
+			done <- true
+		}()
+	}
+	for range 80 {
+		<-done
+	}
+	close(left)
+	close(refused)
+	seen := map[int]int{}
+	for n := range left {
+		seen[n]++
+	}
+	for n := range 500 {
+		if seen[n] != 1 {
+			t.Errorf("%d checks were told that %d remain", seen[n], n)
+		}
+	}
+	for d := range refused {
+		if d.Standing.Remaining != 0 || d.Standing.Wait <= 0 || d.Standing.Wait > time.Hour || d.Standing.Window != (limiter.Window{Permits: 500, Length: time.Hour}) {
+			t.Fatalf("refused with %+v", d.Standing)
+		}
+	}
+	if trips := l.trips.Load(); trips > 700 {
+		t.Errorf("800 checks made %d round trips", trips)
+	}
+}
