@@ -77,21 +77,25 @@ func parseRecord(workspace, id string, record []byte) (Key, string, error) {
 	flag := r.flag()
 	key.Disabled = flag == disabled || flag == legacyDisabled
 	key.ExpiresAt = r.expiry()
-	r.limit()
+	encoded := r.limit()
 	key.Version = r.number(12)
 	if r.flag() == '1' {
 		copy(key.Previous[:], r.next(32))
 		key.PreviousUntil = r.time()
+		r.broken = r.broken || key.Previous == Digest{}
 	}
 	var tail recordTail
 	if err := json.Unmarshal(r.rest, &tail); err != nil || r.broken {
 		return Key{}, "", errBroken
 	}
 	limit, err := parseStoredLimit(tail.Limit)
-	if err != nil {
+	if err != nil || limit.Encode() != encoded {
 		return Key{}, "", errBroken
 	}
 	key.Legacy = Legacy{Lookup: tail.Lookup, Hash: tail.Hash}
+	if keyFlag(&key) != flag {
+		return Key{}, "", errBroken
+	}
 	if len(tail.Fingerprint) == len(key.Fingerprint) {
 		key.Fingerprint = Digest(tail.Fingerprint)
 	}
@@ -152,21 +156,18 @@ func parseSettings(workspace, storeID string, text []byte) (settings, error) {
 	}
 	s.epoch = string(r.next(8))
 	s.Suspended = r.flag() != '0'
-	r.limit()
+	encoded := r.limit()
 	s.Version = r.number(12)
-	if r.broken {
-		return settings{}, errBroken
-	}
-	if len(r.rest) == 0 {
-		return s, nil
-	}
 	var tail settingsTail
-	if err := json.Unmarshal(r.rest, &tail); err != nil {
+	if len(r.rest) > 0 && json.Unmarshal(r.rest, &tail) != nil {
 		return settings{}, errBroken
 	}
 	limit, err := parseStoredLimit(tail.Limit)
+	if err != nil || r.broken || limit.Encode() != encoded {
+		return settings{}, errBroken
+	}
 	s.Limit = limit
-	return s, err
+	return s, nil
 }
 
 // fields reads fields from the front. After something was missing or malformed, broken is true and what it returns means nothing.
@@ -205,16 +206,18 @@ func (f *fields) expiry() time.Time {
 		f.next(len(never))
 		return time.Time{}
 	}
-	return f.time()
+	t := f.time()
+	f.broken = f.broken || t.IsZero()
+	return t
 }
 
-// limit skips an encoded limit; how it was written stands in the JSON.
-func (f *fields) limit() {
+// limit returns an encoded limit, that of the scripts. How it was written stands in the JSON, and must mean the same.
+func (f *fields) limit() string {
 	if len(f.rest) == 0 || limiter.EncodedLength(f.rest[0]) == 0 {
 		f.broken = true
-		return
+		return ""
 	}
-	f.next(limiter.EncodedLength(f.rest[0]))
+	return string(f.next(limiter.EncodedLength(f.rest[0])))
 }
 
 func appendTime(dst []byte, t time.Time) []byte {
