@@ -19,12 +19,12 @@ local function limit_of(encoded)
 	local limit = limits[encoded]
 	if limit then return limit end
 	local count = tonumber(sub(encoded, 1, 1))
-	if not count or count > 3 or #encoded ~= 1 + 17 * count then error('malformed limit') end
+	if not count or count > 3 or #encoded ~= 1 + 17 * count or string.find(encoded, '%D') then error('malformed limit') end
 	local windows, widest, widest_at = {}, 0, 0
 	for i = 1, count do
 		local text = sub(encoded, 17 * i - 15, 17 * i + 1) -- seven digits of permits, ten of milliseconds
 		local permits, length = tonumber(sub(text, 1, 7)), sub(text, 8) * 1000
-		if not (permits >= 0 and length >= 1000) then error('malformed limit') end
+		if length < 1000 then error('malformed limit') end
 		windows[i] = {text = text, permits = permits, length = length, cut = format('%016d', now_us - length)}
 		if length > widest then
 			widest, widest_at = length, i

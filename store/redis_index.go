@@ -103,5 +103,8 @@ func errorKind(err error) string {
 	if _, ok := errors.AsType[redis.Error](err); ok {
 		return "refused"
 	}
+	if _, ok := errors.AsType[errReply](err); ok {
+		return "refused"
+	}
 	return "connection"
 }

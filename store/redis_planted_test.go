@@ -37,6 +37,16 @@ func TestRedisPlantedData(t *testing.T) {
 		{"another key's digest", replace(1, 33, strings.Repeat("x", 32)), store.Unknown},
 		{"expiry that is no number", replace(57, 72, "nan            "), store.Unavailable},
 		{"negative expiry", replace(57, 72, "-00000000000001"), store.Unavailable},
+		{"hexadecimal expiry", replace(57, 72, "0x0000000000fff"), store.Unavailable},
+		{"expiry 0", replace(57, 72, "000000000000000"), store.Unavailable},
+		{"expiry with a line's end", replace(57, 72, "9999999999999\r\n"), store.Unavailable},
+		{"another epoch", replace(48, 56, "00000009"), store.Unknown},
+		{"a flag that nobody has written", replace(56, 57, "7"), store.Unknown},
+		{"infinite limit", replace(72, 73, "1inf    0000060000"), store.Unavailable},
+		{"hexadecimal limit", replace(72, 73, "10x0ffff0000060000"), store.Unavailable},
+		{"fewer digits than windows", func(name string) error {
+			return client.Set(ctx, name, client.Get(ctx, name).Val()[:72]+"3"+strings.Repeat("0", 20), 0).Err()
+		}, store.Unavailable},
 		{"limit -1", replace(72, 73, "1-0000010000060000"), store.Unavailable},
 		{"limit 1e309", replace(72, 73, "11e309990000060000"), store.Unavailable},
 		{"window of 0", replace(72, 73, "100000600000000000"), store.Unavailable},
@@ -55,6 +65,22 @@ func TestRedisPlantedData(t *testing.T) {
 				t.Errorf("the other key: %+v", d)
 			}
 		})
+	}
+	rotated := newKey(t, s, "acme", "")
+	if _, err := s.UpdateKey(ctx, "acme", rotated.ID, func(k *store.Key) error {
+		k.Previous, k.PreviousUntil, k.Digest = k.Digest, time.Now().Add(time.Hour), store.Digest{1}
+		return nil
+	}); err != nil {
+		t.Fatal(err)
+	}
+	if d := s.Verify(rotated.Digest, time.Now().Add(time.Second)); d.Verdict != store.Allowed {
+		t.Errorf("the digest before the rotation: %+v", d)
+	}
+	if err := replace(118, 133, "0x0000000000fff")("tpgate:{acme}:k:" + rotated.ID); err != nil {
+		t.Fatal(err)
+	}
+	if d := s.Verify(rotated.Digest, time.Now().Add(time.Second)); d.Verdict != store.Unavailable {
+		t.Errorf("the digest before the rotation, whose end is no number: %+v", d)
 	}
 	lost := newKey(t, s, "lost", "")
 	client.Del(ctx, "tpgate:{lost}:s")

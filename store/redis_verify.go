@@ -90,6 +90,7 @@ func (r *Redis) undecided(operation string, c *call) Decision {
 	err := c.err
 	switch c.verdict {
 	case 0: // counted where it failed
+	case 'R': // told by the script
 	case 'L':
 		err = errLost
 	default:

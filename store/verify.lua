@@ -8,7 +8,7 @@
 --        verdict 1 | scope 1 | granted 2 | window 17 (permits 7, milliseconds 10) | remaining 3 | oldest live admission 16 | digest 32
 --
 --        verdict: A decided by the quota (granted of the permits asked for; 0 is a refusal), U unknown, D disabled, E expired, S suspended, L data lost, B record broken,
---                 N nothing: the workspace has a limit of its own, so its list is needed
+--                 N nothing: the workspace has a limit of its own, so its list is needed; R Redis refuses to write, with the first letter of its reason as scope
 --        scope:   K the key's quota, W the workspace's, - no limit applies (and with every verdict but A)
 --        granted and remaining are big-endian numbers, window and oldest are digits
 --
@@ -19,7 +19,7 @@ now, second = time[1] .. sub('00000' .. time[2], -6), time[1] .. '000000'
 now_us = tonumber(now)
 local now_ms = '00' .. sub(now, 1, 13)
 local stale_ms = format('%015d', now_us / 1000 - 30000)
-local keys, argv, unpack_fields, char = KEYS, ARGV, struct.unpack, string.char
+local keys, argv, unpack_fields, char, find = KEYS, ARGV, struct.unpack, string.char, string.find
 local n = #argv - 5
 local values = call('MGET', unpack(keys, 1, 2 * n))
 local head = '1' .. argv[2]
@@ -38,13 +38,15 @@ local function refusal(record, digest, held, workspace, state)
 	if held ~= digest then -- before the last rotation?
 		local version = 74 + 17 * (tonumber(sub(record, 73, 73)) or 0)
 		if sub(record, version + 12, version + 12) ~= '1' or sub(record, version + 13, version + 44) ~= digest then return 'U-' end
-		if sub(record, version + 45, version + 59) <= now_ms then return 'U-' end
+		local ends = sub(record, version + 45, version + 59)
+		if not find(ends, '^%d+$') then return 'B-' end
+		if ends <= now_ms then return 'U-' end
 	end
 	if sub(state, 1, 8) ~= sub(workspace, 1, 8) then return 'U-' end
 	local flag = sub(state, 9, 9)
 	if flag ~= '0' then return flag == '1' and 'D-' or 'U-' end
 	local expiry = sub(state, 10, 24)
-	if not (tonumber(expiry) > 0) then return 'B-' end
+	if not find(expiry, '^%d+$') or expiry == '000000000000000' then return 'B-' end
 	if expiry <= now_ms then return 'E-' end
 	if sub(workspace, 9, 9) ~= '0' then return 'S-' end
 end
@@ -94,8 +96,14 @@ local function decide()
 		i = i + 1
 	end
 end
-while not pcall(decide) do
-	answer('B-')
+while true do
+	local done, err = pcall(decide)
+	if done then break end
+	local text, verdict = type(err) == 'table' and err.err or tostring(err), 'B-' -- Redis 7 has tables
+	for _, reason in ipairs({'OOM', 'READONLY', 'NOREPLICAS', 'MISCONF'}) do
+		if find(text, reason, 1, true) then verdict = 'R' .. sub(reason, 1, 1) end
+	end
+	answer(verdict)
 	at = at + 1
 	answers[at] = argv[5 + i]
 	i = i + 1

@@ -128,13 +128,30 @@ func enterVerdicts(calls []*call, reply []byte) bool {
 		if Digest(r.next(len(Digest{}))) != c.digest || a.granted > c.permits || r.broken {
 			return false
 		}
-		if scope != '-' {
+		switch {
+		case a.verdict == 'R':
+			a.refuse(scope)
+		case scope != '-':
 			left := int(remaining[0])<<16 | int(remaining[1])<<8 | int(remaining[2])
 			a.standing = standingOf(scope, window, left, limiter.Stamp(oldest), limiter.Stamp(now))
 		}
 		c.answer = a
 	}
 	return true
+}
+
+// refuse enters that Redis refused the script's writes. On a replica it refuses them all, so that the check may be asked again of the master.
+func (a *answer) refuse(reason byte) {
+	switch reason {
+	case 'O':
+		a.err = errReply("OOM: no memory is left for what must be written")
+	case 'R':
+		a.err, a.redirect = errReply("READONLY: this is a replica"), "READONLY"
+	case 'N':
+		a.err = errReply("NOREPLICAS: too few replicas are there for writing")
+	default:
+		a.err = errReply("MISCONF: Redis cannot write to its disk")
+	}
 }
 
 func standingOf(scope byte, window limiter.Window, remaining int, oldest, now limiter.Stamp) Standing {
