@@ -65,8 +65,8 @@ func (b *bench) grow() error {
 		b.rest()
 	}
 	g.Machine = describe()
-	fmt.Printf("tpgate in memory: %.1f MB idle, %.1f MB at most with %s connections, %.1f MB after checks of a million keys\n", megabytes(g.Memory.Idle), megabytes(g.Memory.WithConnections),
-		grouped(manyConnections), megabytes(g.Memory.WithHints))
+	fmt.Printf("tpgate in memory: %.1f MB idle; with %s connections %.1f MB at rest, %.1f MB at most under load; %.1f MB after checks of a million keys\n", megabytes(g.Memory.Idle),
+		grouped(manyConnections), megabytes(g.Memory.Resting), megabytes(g.Memory.WithConnections), megabytes(g.Memory.WithHints))
 	return b.write("grow.json", g)
 }
 
@@ -141,7 +141,6 @@ func (b *bench) growConnections(result *growth) error {
 	if err != nil {
 		return err
 	}
-	result.Memory.Idle = g.memory("VmRSS")
 	secrets, err := g.newKeys(b.keys)
 	if err != nil {
 		return err

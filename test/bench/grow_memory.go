@@ -2,16 +2,19 @@ package main
 
 import (
 	"fmt"
+	"io"
+	"net"
 	"strconv"
 	"time"
 )
 
 // memories are sizes in bytes, and the time to the first answer.
 type memories struct {
-	Start           float64       `json:"start_ms"`         // from exec to ready
-	Idle            int64         `json:"idle"`             // resident, before the first request
-	WithConnections int64         `json:"with_connections"` // resident at most, under load over 10,000 connections
-	WithHints       int64         `json:"with_hints"`       // resident, after checks of 1,000,000 keys
+	Start           float64       `json:"start_ms"`                 // from exec to ready
+	Idle            int64         `json:"idle"`                     // resident, before the first check
+	Resting         int64         `json:"with_resting_connections"` // resident, 10,000 connections open that have asked once
+	WithConnections int64         `json:"with_connections"`         // resident at most, under load over 10,000 connections
+	WithHints       int64         `json:"with_hints"`               // resident, after checks of 1,000,000 keys
 	Key             float64       `json:"redis_per_key"`
 	Windows         map[int]int64 `json:"redis_per_full_window"` // by permits
 }
@@ -25,6 +28,14 @@ func (b *bench) growMemory(result *growth) error {
 		return err
 	}
 	m := &result.Memory
+	key, err := g.newKey("bench-000", "")
+	if err != nil {
+		return err
+	}
+	m.Idle = g.memory("VmRSS")
+	if m.Resting, err = g.rest(manyConnections, key.Secret); err != nil {
+		return err
+	}
 	if m.Start, err = b.timeStart("redis://" + address); err != nil {
 		return err
 	}
@@ -53,6 +64,27 @@ func (b *bench) growMemory(result *growth) error {
 	}
 	fmt.Printf("start to ready %.0f ms; bytes in Redis per key %.0f, per full window %v\n", m.Start, m.Key, m.Windows)
 	return nil
+}
+
+// rest opens this many connections, has each ask once, and returns what tpgate then has in memory.
+func (g *gate) rest(n int, secret string) (int64, error) {
+	request := "GET / HTTP/1.1\r\nHost: bench\r\nAuthorization: Bearer " + secret + "\r\n\r\n"
+	answer := make([]byte, 4096)
+	for range n {
+		conn, err := net.DialTimeout("tcp", g.data, 5*time.Second)
+		if err != nil {
+			return 0, err
+		}
+		defer conn.Close()
+		if _, err := io.WriteString(conn, request); err != nil {
+			return 0, err
+		}
+		if _, err := conn.Read(answer); err != nil {
+			return 0, err
+		}
+	}
+	time.Sleep(time.Second)
+	return g.memory("VmRSS"), nil
 }
 
 // timeStart returns the median of the times from exec to ready, in milliseconds.
