@@ -55,8 +55,9 @@ func newGatherer(p *pilot) *gatherer {
 func (g *gatherer) do(c *call) {
 	g.mu.Lock()
 	if g.lanes == 0 && time.Since(g.failed) < retryDial {
-		c.answer = answer{err: g.fault}
+		err := g.fault
 		g.mu.Unlock()
+		g.pilot.end(c, err)
 		return
 	}
 	idle := g.waiting.empty()
@@ -135,7 +136,7 @@ func (g *gatherer) fly(l *lane, self *call) {
 
 // open adds a connection, in a goroutine of its own since the handshake takes several round trips, and sends off what waits for it.
 func (g *gatherer) open() {
-	l, err := g.pilot.open()
+	l, err := g.pilot.open(time.Now().Add(dialTimeout))
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	g.opening--
@@ -183,11 +184,16 @@ func (g *gatherer) drop() {
 	g.idle = nil
 }
 
-// close ends the connections that are idle; those under way end when they are back.
+// close ends the connections that are idle; those under way end when they are back. Nobody is left waiting for one.
 func (g *gatherer) close() {
 	g.mu.Lock()
 	g.closed = true
 	g.timer.Stop()
+	if !g.boarding {
+		stranded := g.waiting
+		g.waiting = g.flights.Get().(*flight)
+		g.strand(stranded, errNoLane)
+	}
 	g.mu.Unlock()
 	g.drop()
 }
@@ -206,7 +212,7 @@ func (g *gatherer) recycle(f *flight) {
 func (g *gatherer) strand(f *flight, err error) {
 	for _, list := range [][]*call{f.verifies, f.lookups} {
 		for _, c := range list {
-			c.answer = answer{err: err}
+			g.pilot.end(c, err)
 		}
 	}
 	f.finish(nil)

@@ -2,6 +2,7 @@ package store
 
 import (
 	"encoding/binary"
+	"slices"
 	"time"
 )
 
@@ -16,6 +17,7 @@ type call struct {
 
 	permits int        // of this call and those merged into it
 	merged  *call      // the next caller of the same entry
+	until   time.Time  // the earliest deadline of them all
 	wake    chan *lane // nil: there is an answer; a lane: lead the next flight over it
 
 	answer
@@ -80,7 +82,7 @@ func (f *flight) leader() *call {
 
 // add enters a call, merging it with one of the same key if there is one.
 func (f *flight) add(c *call) {
-	c.permits, c.merged = 1, nil
+	c.permits, c.merged, c.until = 1, nil, c.deadline
 	list, index := &f.lookups, f.index[0]
 	if c.place != (place{}) {
 		list, index = &f.verifies, f.index[1]
@@ -89,27 +91,47 @@ func (f *flight) add(c *call) {
 	if head, ok := index[part]; ok && head.digest == c.digest && head.permits < maxPermits && head.place == c.place && head.asking == c.asking && head.shared == c.shared {
 		head.permits++
 		c.merged, head.merged = head.merged, c
+		head.until = earlier(head.until, c.deadline)
 		return
 	}
 	index[part] = c
 	*list = append(*list, c)
 }
 
-// late moves the calls whose deadline has passed over to another flight. Calls wait in the order of their deadlines.
+// late moves the calls whose deadline has passed over to another flight.
 func (f *flight) late(to *flight, now time.Time) {
 	split := func(list []*call, index map[uint64]*call, late *[]*call) []*call {
-		n := 0
-		for n < len(list) && !now.Before(list[n].deadline) {
-			if part := binary.LittleEndian.Uint64(list[n].digest[:]); index[part] == list[n] {
+		return slices.DeleteFunc(list, func(c *call) bool {
+			if now.Before(c.until) {
+				return false
+			}
+			if part := binary.LittleEndian.Uint64(c.digest[:]); index[part] == c {
 				delete(index, part)
 			}
-			n++
-		}
-		*late = append(*late, list[:n]...)
-		return append(list[:0], list[n:]...)
+			*late = append(*late, c)
+			return true
+		})
 	}
 	f.lookups = split(f.lookups, f.index[0], &to.lookups)
 	f.verifies = split(f.verifies, f.index[1], &to.verifies)
+}
+
+// until is the earliest deadline of all on board.
+func (f *flight) until() time.Time {
+	first := time.Now().Add(dialTimeout)
+	for _, list := range [][]*call{f.verifies, f.lookups} {
+		for _, c := range list {
+			first = earlier(first, c.until)
+		}
+	}
+	return first
+}
+
+func earlier(a, b time.Time) time.Time {
+	if b.Before(a) {
+		return b
+	}
+	return a
 }
 
 // finish hands each entry's answer to its callers and wakes them. Afterwards no call but self may be touched.

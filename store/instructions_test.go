@@ -99,7 +99,7 @@ func (r counted) measure(t *testing.T, dir string, pid, entries int, limit, work
 		}
 		f.add(c)
 	}
-	lane, err := r.checks.single.pilot.open()
+	lane, err := r.checks.single.pilot.open(time.Now().Add(10 * time.Second))
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -11,7 +11,6 @@ import (
 	"encoding/hex"
 	"errors"
 	"slices"
-	"strconv"
 	"strings"
 	"sync/atomic"
 	"time"
@@ -69,8 +68,8 @@ func newPilot(r *Redis, options redis.Options, oneSlot bool) *pilot {
 	return p
 }
 
-func (p *pilot) open() (*lane, error) {
-	ctx, cancel := context.WithTimeout(context.Background(), dialTimeout)
+func (p *pilot) open(deadline time.Time) (*lane, error) {
+	ctx, cancel := context.WithDeadline(context.Background(), deadline)
 	defer cancel()
 	return openLane(ctx, p.options)
 }
@@ -88,7 +87,7 @@ type chunk struct {
 func (p *pilot) roundTrip(f *flight) error {
 	start := time.Now()
 	if f.lane.stale() {
-		fresh, err := p.open()
+		fresh, err := p.open(f.until())
 		if err != nil {
 			p.fail(p.chunks(f, start), err)
 			return err
@@ -117,12 +116,10 @@ func (p *pilot) roundTrip(f *flight) error {
 // exchange sends chunks and reads their answers. It returns those whose script Redis does not know, to be sent once more with its text: nothing of them was run.
 func (p *pilot) exchange(l *lane, chunks []chunk) (unknown []chunk, err error) {
 	l.out = l.out[:0]
-	deadline := chunks[0].calls[0].deadline
+	deadline := chunks[0].calls[0].until
 	for i := range chunks {
 		for _, c := range chunks[i].calls {
-			if c.deadline.Before(deadline) {
-				deadline = c.deadline
-			}
+			deadline = earlier(deadline, c.until)
 		}
 		l.out = p.appendCall(l.out, &chunks[i])
 	}
@@ -173,25 +170,34 @@ func (p *pilot) enter(c *chunk, reply []byte) bool {
 // refused enters that Redis did not run a chunk's script. Some refusals say where, or that later, it would be run.
 func (p *pilot) refused(c *chunk, refusal errReply) {
 	word, _, _ := strings.Cut(string(refusal), " ")
-	a := answer{err: refusal}
+	redirect := ""
 	switch word {
 	case "MOVED", "ASK", "TRYAGAIN", "LOADING", "READONLY", "MASTERDOWN", "CLUSTERDOWN":
-		a.redirect = string(refusal)
+		redirect = string(refusal)
 	}
-	p.metrics.errors.WithLabelValues("verify", "refused").Add(float64(len(c.calls)))
 	for _, call := range c.calls {
-		call.answer = a
+		p.end(call, refusal)
+		call.redirect = redirect
 	}
 }
 
 // fail ends all calls of these chunks without an answer.
 func (p *pilot) fail(chunks []chunk, err error) {
 	for _, c := range chunks {
-		p.metrics.errors.WithLabelValues("verify", errorKind(err)).Add(float64(len(c.calls)))
 		for _, call := range c.calls {
-			call.answer = answer{err: err}
+			p.end(call, err)
 		}
 	}
+}
+
+// end ends an entry without an answer, and counts that.
+func (p *pilot) end(c *call, err error) {
+	operation := "verify"
+	if c.place == (place{}) {
+		operation = "lookup"
+	}
+	p.metrics.errors.WithLabelValues(operation, errorKind(err)).Inc()
+	c.answer = answer{err: err}
 }
 
 // chunks divides a flight into script calls, leaving out what is too late to be sent.
@@ -206,8 +212,8 @@ func (p *pilot) chunks(f *flight, now time.Time) []chunk {
 		}
 		var current *chunk
 		for _, c := range part.calls {
-			if !now.Before(c.deadline) {
-				c.answer = answer{err: errNoLane}
+			if !now.Before(c.until) {
+				p.end(c, errNoLane)
 				continue
 			}
 			if current == nil || len(current.calls) == maxEntries || current.calls[0].asking != c.asking || current.calls[0].shared != c.shared || (p.oneSlot && current.calls[0].slot != c.slot) {
@@ -224,32 +230,4 @@ func (p *pilot) nextNonce() (nonce [nonceLength]byte) {
 	copy(nonce[:], p.nonce[:])
 	binary.BigEndian.PutUint64(nonce[8:], p.count.Add(1))
 	return nonce
-}
-
-// appendCall appends a script call as a RESP array.
-func (p *pilot) appendCall(dst []byte, c *chunk) []byte {
-	if c.calls[0].asking {
-		dst = append(dst, "*1\r\n$6\r\nASKING\r\n"...)
-	}
-	n := len(c.calls)
-	keys, args := n, 2+n
-	if c.script == &p.verify {
-		keys, args = 3*n, 5+n
-		if c.calls[0].shared {
-			keys += n
-		}
-	}
-	dst = append(dst, '*')
-	dst = strconv.AppendInt(dst, int64(3+keys+args), 10)
-	dst = append(dst, "\r\n"...)
-	if c.full {
-		dst = appendBulk(appendBulk(dst, "EVAL"), c.script.text)
-	} else {
-		dst = appendBulk(appendBulk(dst, "EVALSHA"), c.script.sha1)
-	}
-	dst = appendNumber(dst, keys)
-	if c.script == &p.verify {
-		return p.appendVerify(dst, c)
-	}
-	return p.appendLookup(dst, c)
 }

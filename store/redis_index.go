@@ -95,7 +95,7 @@ func errorKind(err error) string {
 		return "broken"
 	case errors.Is(err, errMisdelivered):
 		return "misdelivered"
-	case errors.Is(err, context.DeadlineExceeded), isTimeout(err):
+	case errors.Is(err, context.DeadlineExceeded), errors.Is(err, errNoLane), isTimeout(err):
 		return "timeout"
 	case errors.Is(err, context.Canceled):
 		return "canceled"

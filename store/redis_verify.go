@@ -116,9 +116,14 @@ func (r *router) ask(c *call) {
 		c.answer = answer{err: err}
 		return
 	}
+	c.asking = false
+	var said error
 	for {
 		c.answer = answer{}
 		g.do(c)
+		if said != nil && errors.Is(c.err, errNoLane) {
+			c.err = said // no time was left to follow it up
+		}
 		if c.redirect != "" || c.err != nil {
 			r.moved.Store(true)
 		}
@@ -126,6 +131,7 @@ func (r *router) ask(c *call) {
 			return
 		}
 		refusal := c.redirect
+		said = c.err
 		if g, c.asking = r.follow(refusal, g, c.slot); g == nil {
 			c.answer = answer{err: errors.New("no node of the Redis Cluster serves this part: " + refusal)}
 			return

@@ -10,6 +10,34 @@ import (
 
 // The arguments and answers of verify.lua and lookup.lua, laid out as their headers draw them.
 
+// appendCall appends a script call as a RESP array.
+func (p *pilot) appendCall(dst []byte, c *chunk) []byte {
+	if c.calls[0].asking {
+		dst = append(dst, "*1\r\n$6\r\nASKING\r\n"...)
+	}
+	n := len(c.calls)
+	keys, args := n, 2+n
+	if c.script == &p.verify {
+		keys, args = 3*n, 5+n
+		if c.calls[0].shared {
+			keys += n
+		}
+	}
+	dst = append(dst, '*')
+	dst = strconv.AppendInt(dst, int64(3+keys+args), 10)
+	dst = append(dst, "\r\n"...)
+	if c.full {
+		dst = appendBulk(appendBulk(dst, "EVAL"), c.script.text)
+	} else {
+		dst = appendBulk(appendBulk(dst, "EVALSHA"), c.script.sha1)
+	}
+	dst = appendNumber(dst, keys)
+	if c.script == &p.verify {
+		return p.appendVerify(dst, c)
+	}
+	return p.appendLookup(dst, c)
+}
+
 // appendVerify appends keys and arguments of a verify call.
 func (p *pilot) appendVerify(dst []byte, c *chunk) []byte {
 	for _, call := range c.calls {
