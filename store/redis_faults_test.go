@@ -2,12 +2,9 @@ package store_test
 
 import (
 	"fmt"
-	"io"
 	"math/rand/v2"
-	"net"
 	"os"
 	"sync"
-	"sync/atomic"
 	"testing"
 	"time"
 
@@ -16,148 +13,58 @@ import (
 	"tpgate/store"
 )
 
-// line is a TCP proxy in front of Redis that can do what lines do.
-type line struct {
-	address string
-	delay   atomic.Int64 // nanoseconds that each reply is late
-	repeat  atomic.Int64 // of a thousand replies, how many come with the one before once more
-	mu      sync.Mutex
-	conns   []net.Conn
-	trips   atomic.Int64 // pieces that went to Redis
-}
-
-func newLine(t *testing.T, target string) *line {
-	t.Helper()
-	ln, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
+// faultTime is how long each fault lasts.
+func faultTime() time.Duration {
+	if os.Getenv("TPGATE_FULL") != "" {
+		return 15 * time.Second
 	}
-	l := &line{address: ln.Addr().String()}
-	t.Cleanup(func() { _ = ln.Close(); l.cut() })
-	go func() {
-		for {
-			client, err := ln.Accept()
-			if err != nil {
-				return
-			}
-			server, err := net.Dial("tcp", target)
-			if err != nil {
-				_ = client.Close()
-				continue
-			}
-			l.mu.Lock()
-			l.conns = append(l.conns, client, server)
-			l.mu.Unlock()
-			go l.pump(server, client, false)
-			go l.pump(client, server, true)
-		}
-	}()
-	return l
+	return 700 * time.Millisecond
 }
 
-func (l *line) pump(to io.WriteCloser, from io.Reader, replies bool) {
-	defer to.Close()
-	var before []byte
-	buffer := make([]byte, 64<<10)
-	for {
-		n, err := from.Read(buffer)
-		if err != nil {
-			return
-		}
-		if !replies {
-			l.trips.Add(1)
-		} else {
-			time.Sleep(time.Duration(l.delay.Load()))
-			if before != nil && rand.Int64N(1000) < l.repeat.Load() {
-				if _, err := to.Write(before); err != nil {
-					return
-				}
-			}
-			before = append(before[:0], buffer[:n]...)
-		}
-		if _, err := to.Write(buffer[:n]); err != nil {
-			return
-		}
-	}
-}
-
-// cut ends all connections.
-func (l *line) cut() {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	for _, c := range l.conns {
-		_ = c.Close()
-	}
-	l.conns = nil
-}
-
-// ledger is what checks of several keys under faults have come to.
-type ledger struct {
-	allowed, unavailable []atomic.Int64 // by key
-	wrong, late          atomic.Int64
-}
-
-// hammer checks keys from several goroutines until stop, each within 150 ms, and never takes an answer for another key.
-func hammer(s store.Store, keys []store.Key, during func()) *ledger {
-	l := &ledger{allowed: make([]atomic.Int64, len(keys)), unavailable: make([]atomic.Int64, len(keys))}
-	var stop atomic.Bool
-	var checks sync.WaitGroup
-	for g := range 8 {
-		checks.Go(func() {
-			for i := g; !stop.Load(); i++ {
-				n := i % len(keys)
-				start := time.Now()
-				d := s.Verify(keys[n].Digest, start.Add(150*time.Millisecond))
-				if time.Since(start) > time.Second { // 150 ms and what a busy machine adds
-					l.late.Add(1)
-				}
-				switch {
-				case d.Verdict == store.Unavailable:
-					l.unavailable[n].Add(1)
-					time.Sleep(time.Millisecond)
-				case d.Workspace != keys[n].Workspace || d.KeyID != keys[n].ID:
-					l.wrong.Add(1)
-				case d.Verdict == store.Allowed:
-					l.allowed[n].Add(1)
-				case d.Verdict != store.Limited:
-					l.wrong.Add(1)
-				}
-			}
-		})
-	}
-	during()
-	stop.Store(true)
-	checks.Wait()
-	return l
-}
-
-// TestRedisFaults drives checks over a line that is slow, breaks, and repeats replies, and over a Redis that stands still: no answer is another's, none is late, and nothing is charged twice.
+// TestRedisFaults drives checks over a line that is slow, breaks, repeats, exchanges and swallows replies, and over a Redis that forgets its scripts: no answer is another's, none is
+// late, no window holds more than its limit, and nothing is charged twice.
 func TestRedisFaults(t *testing.T) {
 	addr := redisServer(t)
 	direct := redis.NewClient(&redis.Options{Addr: addr})
 	defer direct.Close()
-	period := 700 * time.Millisecond
-	if os.Getenv("TPGATE_FULL") != "" {
-		period = 15 * time.Second
-	}
+	wait := func(end time.Time) { time.Sleep(time.Until(end)) }
 	for _, c := range []struct {
-		name  string
-		fault func(l *line, end time.Time)
+		name    string
+		fault   func(l *line, end time.Time)
+		perfect bool // every check is decided all the same
 	}{
-		{"slow", func(l *line, end time.Time) { l.delay.Store(int64(20 * time.Millisecond)); time.Sleep(time.Until(end)) }},
+		{"slow", func(l *line, end time.Time) { l.delay.Store(int64(20 * time.Millisecond)); wait(end) }, false},
+		{"slower than anybody waits", func(l *line, end time.Time) {
+			wait(end.Add(-faultTime() / 2))
+			l.delay.Store(int64(200 * time.Millisecond))
+			wait(end)
+		}, false},
+		{"byte by byte", func(l *line, end time.Time) { l.crumble.Store(true); wait(end) }, false},
 		{"breaks", func(l *line, end time.Time) {
 			for time.Now().Before(end) {
 				time.Sleep(time.Duration(rand.IntN(40)) * time.Millisecond)
 				l.cut()
 			}
-		}},
-		{"repeats replies", func(l *line, end time.Time) { l.repeat.Store(20); time.Sleep(time.Until(end)) }},
+		}, false},
+		{"swallows", func(l *line, end time.Time) {
+			wait(end.Add(-faultTime() / 2))
+			l.swallow.Store(true)
+			wait(end)
+		}, false},
+		{"breaks, then swallows", func(l *line, end time.Time) {
+			wait(end.Add(-faultTime() / 2))
+			l.swallow.Store(true)
+			l.cut()
+			wait(end)
+		}, false},
+		{"repeats replies", func(l *line, end time.Time) { l.repeat.Store(20); wait(end) }, false},
+		{"exchanges replies", func(l *line, end time.Time) { l.swap.Store(20); wait(end) }, false},
 		{"scripts forgotten", func(_ *line, end time.Time) {
 			for time.Now().Before(end) {
 				direct.ScriptFlush(t.Context())
 				time.Sleep(5 * time.Millisecond)
 			}
-		}},
+		}, true},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			l := newLine(t, addr)
@@ -168,32 +75,23 @@ func TestRedisFaults(t *testing.T) {
 			for i := range 6 {
 				keys = append(keys, newKey(t, s, fmt.Sprint("w", i%3), "1000000/1h"))
 			}
-			sum := hammer(s, keys, func() { c.fault(l, time.Now().Add(period)) })
-			l.delay.Store(0)
-			l.repeat.Store(0)
-			if sum.wrong.Load() > 0 || sum.late.Load() > 0 {
-				t.Errorf("%d wrong answers, %d late ones", sum.wrong.Load(), sum.late.Load())
-			}
-			total := int64(0)
-			for i, key := range keys {
+			keys = append(keys, newKey(t, s, "w0", "5/100ms"), newKey(t, s, "w4", "20/200ms"))
+			sum := hammer(s, keys, func() { c.fault(l, time.Now().Add(faultTime())) })
+			l.heal()
+			sum.judge(t, 5, 100*time.Millisecond, 6)
+			sum.judge(t, 20, 200*time.Millisecond, 7)
+			for i, key := range keys[:6] {
 				allowed, unavailable := sum.allowed[i].Load(), sum.unavailable[i].Load()
 				charged := direct.LLen(t.Context(), fmt.Sprintf("%s:{%s}:w:%s", config.Prefix, key.Workspace, key.ID)).Val()
 				if charged < allowed || charged > allowed+unavailable {
 					t.Errorf("key %d: %d charged, %d allowed, %d not decided", i, charged, allowed, unavailable)
 				}
-				total += allowed
-				if c.name == "scripts forgotten" && unavailable > 0 {
-					t.Errorf("key %d: %d checks were not decided", i, unavailable)
-				}
 			}
-			if total == 0 {
-				t.Error("nothing was allowed")
+			t.Logf("%d allowed, %d not decided; at most %s late on a machine %s late", total(sum.allowed), total(sum.unavailable), time.Duration(sum.worst.Load()), time.Duration(sum.lag.Load()))
+			if total(sum.allowed) == 0 || c.perfect && total(sum.unavailable) > 0 {
+				t.Errorf("%d checks were allowed, %d not decided", total(sum.allowed), total(sum.unavailable))
 			}
-			for end := time.Now().Add(3 * time.Second); s.Verify(keys[0].Digest, time.Now().Add(time.Second)).Verdict != store.Allowed; time.Sleep(10 * time.Millisecond) {
-				if time.Now().After(end) {
-					t.Fatal("no recovery within 3 s")
-				}
-			}
+			recovers(t, s, keys[0], 3*time.Second)
 		})
 	}
 }

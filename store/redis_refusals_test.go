@@ -33,11 +33,11 @@ func TestRedisRefuses(t *testing.T) {
 		{"too few replicas", func(t *testing.T) { set(t, "min-replicas-to-write", "1") }, func(t *testing.T) { set(t, "min-replicas-to-write", "0") }, "NOREPLICAS"},
 		{"a replica", func(t *testing.T) {
 			host, port, _ := net.SplitHostPort(freeAddr(t)) // of a master that is not there, so that it keeps its data
-			if err := direct.SlaveOf(t.Context(), host, port).Err(); err != nil {
+			if err := direct.ReplicaOf(t.Context(), host, port).Err(); err != nil {
 				t.Fatal(err)
 			}
 		}, func(t *testing.T) {
-			if err := direct.SlaveOf(t.Context(), "NO", "ONE").Err(); err != nil {
+			if err := direct.ReplicaOf(t.Context(), "NO", "ONE").Err(); err != nil {
 				t.Fatal(err)
 			}
 		}, "READONLY"},
@@ -112,20 +112,5 @@ func TestRedisEmptied(t *testing.T) {
 	}
 	if _, err := s.Create(t.Context(), key); err == nil {
 		t.Error("a key was created")
-	}
-}
-
-// recovers fails unless a check of the key is allowed within this time.
-func recovers(t *testing.T, s store.Store, key store.Key, within time.Duration) {
-	t.Helper()
-	for start := time.Now(); ; time.Sleep(5 * time.Millisecond) {
-		d := s.Verify(key.Digest, time.Now().Add(150*time.Millisecond))
-		if d.Verdict == store.Allowed {
-			t.Logf("recovered in %s", time.Since(start).Round(time.Millisecond))
-			return
-		}
-		if time.Since(start) > within {
-			t.Fatalf("no recovery within %s: %+v", within, d)
-		}
 	}
 }

@@ -29,22 +29,29 @@ func redisServer(t testing.TB, args ...string) string {
 		t.Skip("redis-server is missing: apt-get install redis-server")
 	}
 	addr := freeAddr(t)
+	startRedis(t, program, addr, append([]string{"--dir", t.TempDir()}, args...)...)
+	return addr
+}
+
+// startRedis starts a redis-server at an address and returns when it answers.
+func startRedis(t testing.TB, program, addr string, args ...string) *os.Process {
+	t.Helper()
 	_, port, _ := net.SplitHostPort(addr)
-	server := exec.Command(program, append([]string{"--port", port, "--bind", "127.0.0.1", "--save", "", "--dir", t.TempDir()}, args...)...)
+	server := exec.Command(program, append([]string{"--port", port, "--bind", "127.0.0.1", "--save", ""}, args...)...)
 	if err := server.Start(); err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { _ = server.Process.Kill(); _ = server.Wait() })
 	client := redis.NewClient(&redis.Options{Addr: addr})
 	defer client.Close()
-	for range 200 {
+	for range 1000 {
 		if client.Ping(t.Context()).Err() == nil {
-			return addr
+			return server.Process
 		}
 		time.Sleep(10 * time.Millisecond)
 	}
 	t.Fatal("redis-server does not answer")
-	return ""
+	return nil
 }
 
 func freeAddr(t testing.TB) string {
