@@ -89,7 +89,7 @@ func (c *client) connect(rest []string, n int) error {
 }
 
 // looksSecret reports whether an argument is most likely a whole key, which must not travel in a path.
-func looksSecret(arg string) bool { return strings.HasPrefix(arg, "tp_") && len(arg) > 40 }
+func looksSecret(arg string) bool { return withoutKeys(arg) != arg }
 
 // call calls the API, and words what a person can do about a refusal.
 func (c *client) call(ctx context.Context, method, path string, in, out any) (next string, err error) {

@@ -61,6 +61,7 @@ func scriptCommands() map[string]func(ts *testscript.TestScript, neg bool, args 
 		"host":    askAsHost,
 		"limited": checkLimits,
 		"mode":    checkMode,
+		"appears": waitFile,
 	}
 }
 
@@ -68,7 +69,7 @@ func scriptCommands() map[string]func(ts *testscript.TestScript, neg bool, args 
 func waitReady(ts *testscript.TestScript, want int) {
 	url := "http://" + ts.Getenv("TPGATE_OPS_LISTEN") + "/readyz"
 	for end := time.Now().Add(20 * time.Second); time.Now().Before(end); time.Sleep(10 * time.Millisecond) {
-		if status, _, err := get(url, ""); err == nil && status == want {
+		if got, err := get(url, ""); err == nil && got.status == want {
 			return
 		}
 	}
@@ -82,12 +83,18 @@ func terminate(ts *testscript.TestScript, _ bool, _ []string) {
 	}
 }
 
-// checkKey FILE STATUS asks the data listener about the key in a file.
+// checkKey FILE STATUS [NAME:VALUE] asks the data listener about the key in a file, and looks at a header of the answer.
 func checkKey(ts *testscript.TestScript, _ bool, args []string) {
-	status, body, err := get("http://"+ts.Getenv("TPGATE_LISTEN")+"/", strings.TrimSpace(ts.ReadFile(args[0])))
+	got, err := get("http://"+ts.Getenv("TPGATE_LISTEN")+"/", strings.TrimSpace(ts.ReadFile(args[0])))
 	ts.Check(err)
-	if strconv.Itoa(status) != args[1] {
-		ts.Fatalf("the check of %s: %d %s, not %s", args[0], status, body, args[1])
+	if strconv.Itoa(got.status) != args[1] {
+		ts.Fatalf("the check of %s: %d %s, not %s", args[0], got.status, got.body, args[1])
+	}
+	if len(args) > 2 {
+		name, value, _ := strings.Cut(args[2], ":")
+		if have := got.header.Get(name); have != value {
+			ts.Fatalf("the check of %s: %s is %q, not %q", args[0], name, have, value)
+		}
 	}
 }
 
@@ -102,10 +109,10 @@ func takeMatch(ts *testscript.TestScript, _ bool, args []string) {
 
 // probe PATH STATUS [TEXT] asks the ops listener.
 func probe(ts *testscript.TestScript, _ bool, args []string) {
-	status, body, err := get("http://"+ts.Getenv("TPGATE_OPS_LISTEN")+args[0], "")
+	got, err := get("http://"+ts.Getenv("TPGATE_OPS_LISTEN")+args[0], "")
 	ts.Check(err)
-	if strconv.Itoa(status) != args[1] || len(args) > 2 && !strings.Contains(body, args[2]) {
-		ts.Fatalf("%s: %d %s", args[0], status, body)
+	if strconv.Itoa(got.status) != args[1] || len(args) > 2 && !strings.Contains(got.body, args[2]) {
+		ts.Fatalf("%s: %d %s", args[0], got.status, got.body)
 	}
 }
 
@@ -134,6 +141,16 @@ func checkLimits(ts *testscript.TestScript, _ bool, args []string) {
 	}
 }
 
+// waitFile FILE waits until there is one.
+func waitFile(ts *testscript.TestScript, _ bool, args []string) {
+	for end := time.Now().Add(20 * time.Second); time.Now().Before(end); time.Sleep(10 * time.Millisecond) {
+		if _, err := os.Stat(ts.MkAbs(args[0])); err == nil {
+			return
+		}
+	}
+	ts.Fatalf("there is no %s", args[0])
+}
+
 // checkMode OCTAL FILE compares a file's permissions.
 func checkMode(ts *testscript.TestScript, _ bool, args []string) {
 	about, err := os.Stat(ts.MkAbs(args[1]))
@@ -143,22 +160,33 @@ func checkMode(ts *testscript.TestScript, _ bool, args []string) {
 	}
 }
 
-func get(url, key string) (int, string, error) {
+// got is an answer.
+type got struct {
+	status int
+	header http.Header
+	body   string
+}
+
+func get(url, key string) (got, error) {
 	request, err := http.NewRequest(http.MethodGet, url, nil)
 	if err != nil {
-		return 0, "", err
+		return got{}, err
 	}
 	if key != "" {
 		request.Header.Set("Authorization", "Bearer "+key)
 	}
-	client := &http.Client{Timeout: 10 * time.Second, Transport: &http.Transport{DisableKeepAlives: true}}
+	client := &http.Client{Timeout: 10 * time.Second, Transport: &http.Transport{}}
+	defer client.CloseIdleConnections()
 	response, err := client.Do(request)
 	if err != nil {
-		return 0, "", err
+		return got{}, err
 	}
 	defer response.Body.Close()
 	body, err := io.ReadAll(response.Body)
-	return response.StatusCode, string(body), err
+	if response.Close { // net/http takes the header away
+		response.Header.Set("Connection", "close")
+	}
+	return got{response.StatusCode, response.Header, string(body)}, err
 }
 
 // freeAddresses returns addresses on loopback that nobody listens on, each once. last is the last port that was looked at; ports are taken from below the range from which
