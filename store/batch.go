@@ -16,7 +16,7 @@ const (
 	pace       = time.Millisecond       // the longest a check gathers while a connection is free
 	maxLanes   = 64                     // connections to one node; reached only when a round trip takes 64 ms
 	maxPermits = 1000                   // permits that one entry asks for; further checks of the key form another entry
-	retryDial  = 100 * time.Millisecond // after a connection failed; until then checks are answered 503 at once
+	retryDial  = 100 * time.Millisecond // after a connection failed; until then checks are answered 503 at once. And while one hangs
 )
 
 var errNoLane = errors.New("no connection to Redis in time")
@@ -33,6 +33,7 @@ type gatherer struct {
 	boarding bool // somebody is about to fly with all that waits
 	underway int
 	departed time.Time
+	tried    time.Time // when a connection was last begun to be opened
 	failed   time.Time // when a connection could last not be opened
 	fault    error
 	timer    *time.Timer // runs while checks wait
@@ -82,17 +83,25 @@ func (g *gatherer) depart() *lane {
 		return nil
 	}
 	if len(g.idle) == 0 {
-		if g.lanes < maxLanes && g.opening <= g.lanes/2 && time.Since(g.failed) >= retryDial && !g.closed {
-			g.lanes++
-			g.opening++
-			go g.open()
-		}
+		g.widen()
 		return nil
 	}
 	l := g.idle[len(g.idle)-1]
 	g.idle = g.idle[:len(g.idle)-1]
 	g.boarding = true
 	return l
+}
+
+// widen has another connection opened, if that is sensible: not many at a time, but one that hangs keeps nobody from trying again. The caller holds the lock.
+func (g *gatherer) widen() {
+	now := time.Now()
+	if g.closed || g.lanes == maxLanes || now.Sub(g.failed) < retryDial || (g.opening > g.lanes/2 && now.Sub(g.tried) < retryDial) {
+		return
+	}
+	g.lanes++
+	g.opening++
+	g.tried = now
+	go g.open()
 }
 
 // lead has the call that waits longest fly over l, if there is one. The caller holds the lock, or nothing waits for l.

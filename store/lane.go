@@ -9,6 +9,7 @@ import (
 	"io"
 	"net"
 	"strconv"
+	"sync/atomic"
 	"syscall"
 	"time"
 
@@ -44,18 +45,23 @@ func (e errReply) Error() string { return "redis: " + string(e) }
 func openLane(ctx context.Context, options redis.Options) (*lane, error) {
 	l := &lane{}
 	dial := options.Dialer
+	var dialled atomic.Pointer[net.Conn] // by a goroutine of go-redis, which may go on after Ping gave up
 	options.Dialer = func(ctx context.Context, network, addr string) (net.Conn, error) {
 		conn, err := dial(ctx, network, addr)
-		l.conn = conn
+		if err == nil {
+			dialled.Store(&conn)
+		}
 		return conn, err
 	}
-	options.PoolSize, options.MinIdleConns, options.MaxRetries = 1, 0, -1
+	// A pool of one would, once dialling has failed, go on dialling in the background.
+	options.PoolSize, options.MinIdleConns, options.MaxRetries = 2, 0, -1
 	l.client = redis.NewClient(&options)
 	l.held = l.client.Conn()
 	if err := l.held.Ping(ctx).Err(); err != nil {
 		l.close()
 		return nil, fmt.Errorf("connecting to Redis at %s: %w", options.Addr, err)
 	}
+	l.conn = *dialled.Load()
 	l.in = bufio.NewReaderSize(l.conn, laneBuffer)
 	l.used = time.Now()
 	return l, nil
