@@ -122,6 +122,9 @@ func (l *lane) bulk(n int) ([]byte, error) {
 		body = make([]byte, n+2)
 		_, err = io.ReadFull(l.in, body)
 	}
+	if err == nil && string(body[n:]) != "\r\n" {
+		err = errMisdelivered
+	}
 	if err != nil {
 		return nil, err
 	}

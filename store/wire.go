@@ -206,7 +206,7 @@ func enterLookups(calls []*call, reply []byte) bool {
 		a := answer{verdict: reply[0]}
 		if a.verdict == 'F' {
 			if a.found, ok = parsePlace(string(reply[head : head+int(length)])); !ok {
-				a.verdict = 'B'
+				a = answer{verdict: 'B'}
 			}
 		}
 		c.answer = a
