@@ -21,6 +21,8 @@ type line struct {
 	swap    atomic.Int64 // of a thousand replies, how many are exchanged for one that was meant for another connection
 	crumble atomic.Bool  // replies come byte by byte
 	swallow atomic.Bool  // nothing comes through, in either direction, and nobody is told
+	alter   atomic.Pointer[func(reply []byte) []byte]
+	dials   atomic.Int64 // connections so far
 	mu      sync.Mutex
 	conns   []net.Conn
 	parked  []byte
@@ -46,6 +48,7 @@ func newLine(t *testing.T, target string) *line {
 				_ = client.Close()
 				continue
 			}
+			l.dials.Add(1)
 			l.mu.Lock()
 			l.conns = append(l.conns, client, server)
 			l.mu.Unlock()
@@ -88,6 +91,9 @@ func (l *line) spoil(before, reply []byte) []byte {
 	if before != nil && rand.Int64N(1000) < l.repeat.Load() {
 		reply = append(before, reply...)
 	}
+	if alter := l.alter.Load(); alter != nil {
+		reply = (*alter)(reply)
+	}
 	if rand.Int64N(1000) < l.swap.Load() {
 		l.mu.Lock()
 		defer l.mu.Unlock()
@@ -121,6 +127,7 @@ func (l *line) heal() {
 	l.swap.Store(0)
 	l.crumble.Store(false)
 	l.swallow.Store(false)
+	l.alter.Store(nil)
 }
 
 // ledger is what checks of several keys under faults have come to.
