@@ -143,8 +143,13 @@ type ledger struct {
 // hammerTime is what each check of hammer has.
 const hammerTime = 150 * time.Millisecond
 
-// hammer checks keys from eight goroutines until during returns, and never takes an answer for another key.
+// hammer checks keys from eight goroutines until during returns.
 func hammer(s store.Store, keys []store.Key, during func()) *ledger {
+	return hammerFor(s, keys, hammerTime, during)
+}
+
+// hammerFor is hammer with another time for each check.
+func hammerFor(s store.Store, keys []store.Key, each time.Duration, during func()) *ledger {
 	l := &ledger{allowed: make([]atomic.Int64, len(keys)), unavailable: make([]atomic.Int64, len(keys)), spans: make([][2][]time.Time, len(keys))}
 	var stop atomic.Bool
 	var checks sync.WaitGroup
@@ -153,9 +158,9 @@ func hammer(s store.Store, keys []store.Key, during func()) *ledger {
 			for i := g; !stop.Load(); i++ {
 				n := i % len(keys)
 				start := time.Now()
-				d := s.Verify(keys[n].Digest, start.Add(hammerTime))
+				d := s.Verify(keys[n].Digest, start.Add(each))
 				end := time.Now()
-				storeMax(&l.worst, int64(end.Sub(start)-hammerTime))
+				storeMax(&l.worst, int64(end.Sub(start)-each))
 				l.enter(n, &keys[n], d, start, end)
 			}
 		})
