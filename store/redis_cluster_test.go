@@ -136,6 +136,20 @@ func TestRedisClusterLosesNodes(t *testing.T) {
 	})
 	config := redisConfig("")
 	config.URL = url
+	for _, policy := range []string{"allkeys-lru", "noeviction"} {
+		good := policy == "noeviction"
+		if err := nodes[2].ConfigSet(t.Context(), "maxmemory-policy", policy).Err(); err != nil {
+			t.Fatal(err)
+		}
+		s, err := store.OpenRedis(t.Context(), config)
+		if (err == nil) != good || (err != nil && !strings.Contains(err.Error(), addrs[2])) {
+			t.Fatalf("a node has policy %s: error %v", policy, err)
+		}
+		if err == nil {
+			_ = s.Close()
+		}
+	}
+	config.Metrics = redisConfig("").Metrics
 	s := openRedis(t, config)
 	for w := 0; len(keys[0]) < 3 || len(keys[1]) < 3 || len(keys[2]) < 3; w++ {
 		workspace := fmt.Sprint("w", w)

@@ -6,15 +6,29 @@ import (
 	"fmt"
 	"strconv"
 	"strings"
+
+	"github.com/redis/go-redis/v9"
 )
 
-// fit checks what a store needs of Redis: a version with the commands that the scripts use, and a memory policy that never throws keys away. All faults are reported at once.
+// fit checks what a store needs of Redis: a version with the commands that the scripts use, and a memory policy that never throws keys away. All faults of a node are reported at once.
 func (r *Redis) fit(ctx context.Context) error {
-	info, err := r.control.Info(ctx, "server", "memory").Result()
+	if cluster, ok := r.control.(*redis.ClusterClient); ok {
+		return cluster.ForEachMaster(ctx, func(ctx context.Context, node *redis.Client) error {
+			if err := r.fitNode(ctx, node); err != nil {
+				return fmt.Errorf("node %s: %w", node.Options().Addr, err)
+			}
+			return nil
+		})
+	}
+	return r.fitNode(ctx, r.control)
+}
+
+func (r *Redis) fitNode(ctx context.Context, node redis.UniversalClient) error {
+	info, err := node.Info(ctx, "server", "memory").Result()
 	if err != nil {
 		return fmt.Errorf("connecting to Redis: %w", err)
 	}
-	return errors.Join(fitVersion(info), r.fitPolicy(ctx, info))
+	return errors.Join(fitVersion(info), r.fitPolicy(ctx, node, info))
 }
 
 func fitVersion(info string) error {
@@ -29,10 +43,10 @@ func fitVersion(info string) error {
 }
 
 // fitPolicy reads the policy from INFO, and where a provider leaves it out there, from CONFIG; where that is forbidden too, nobody can tell, and it says so.
-func (r *Redis) fitPolicy(ctx context.Context, info string) error {
+func (r *Redis) fitPolicy(ctx context.Context, node redis.UniversalClient, info string) error {
 	policy := infoField(info, "maxmemory_policy")
 	if policy == "" {
-		policy = r.control.ConfigGet(ctx, "maxmemory-policy").Val()["maxmemory-policy"]
+		policy = node.ConfigGet(ctx, "maxmemory-policy").Val()["maxmemory-policy"]
 	}
 	switch policy {
 	case "noeviction":

@@ -57,10 +57,10 @@ func redisOptions(config RedisConfig) (*redis.UniversalOptions, error) {
 	}
 	options := &redis.UniversalOptions{}
 	switch query := u.Query(); {
+	case query.Has("master_name"): // its other Sentinels are "addr" too
+		err = fromSentinel(options, config.URL)
 	case query.Has("addr"):
 		err = fromCluster(options, config.URL)
-	case query.Has("master_name"):
-		err = fromSentinel(options, config.URL)
 	default:
 		err = fromSingle(options, config.URL)
 	}

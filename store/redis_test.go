@@ -7,6 +7,7 @@ import (
 	"net"
 	"os"
 	"os/exec"
+	"strings"
 	"testing"
 	"time"
 
@@ -45,7 +46,7 @@ func startRedis(t testing.TB, program, addr string, args ...string) *os.Process 
 	client := redis.NewClient(&redis.Options{Addr: addr})
 	defer client.Close()
 	for range 1000 {
-		if client.Ping(t.Context()).Err() == nil {
+		if err := client.Ping(t.Context()).Err(); err == nil || strings.HasPrefix(err.Error(), "NOAUTH") {
 			return server.Process
 		}
 		time.Sleep(10 * time.Millisecond)
