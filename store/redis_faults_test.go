@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"os"
+	"slices"
 	"sync"
 	"testing"
 	"time"
@@ -134,4 +135,45 @@ func TestRedisIdleServiceSendsAtOnce(t *testing.T) {
 	if took > 160*time.Millisecond {
 		t.Errorf("a check that came 30 ms after another took %s at a distance of 100 ms", took)
 	}
+}
+
+// TestRedisFarAway has a few clients check now and then at a distance of 20 ms: nobody waits for somebody else's round trip.
+func TestRedisFarAway(t *testing.T) {
+	l := newLine(t, redisServer(t))
+	s := openRedis(t, redisConfig(l.address))
+	var keys []store.Key
+	for i := range 4 {
+		keys = append(keys, newKey(t, s, fmt.Sprint("w", i), "off"))
+	}
+	const distance = 20 * time.Millisecond
+	l.delay.Store(int64(distance))
+	checks := func(each int) []time.Duration {
+		took := make([][]time.Duration, len(keys))
+		var clients sync.WaitGroup
+		for i, key := range keys {
+			clients.Go(func() {
+				for range each {
+					time.Sleep(rand.N(15 * time.Millisecond))
+					start := time.Now()
+					if d := s.Verify(key.Digest, start.Add(time.Second)); d.Verdict != store.Allowed {
+						t.Errorf("the check came to %+v", d)
+					}
+					took[i] = append(took[i], time.Since(start))
+				}
+			})
+		}
+		clients.Wait()
+		all := slices.Concat(took...)
+		slices.Sort(all)
+		return all
+	}
+	checks(20) // opens the connections
+	var all []time.Duration
+	for range 5 { // the machine may be busy with something else
+		all = checks(50)
+		if all[len(all)*99/100] < distance+10*time.Millisecond {
+			return
+		}
+	}
+	t.Errorf("at a distance of %s, half of the checks took up to %s, 99 of 100 up to %s", distance, all[len(all)/2], all[len(all)*99/100])
 }
