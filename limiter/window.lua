@@ -6,12 +6,12 @@
 -- now, now_us, second          the one time of this call, as 16 digits and as a number, and its second as 16 digits; the script sets them before anything else
 -- limit_of(encoded)            the parsed form of a limit as limiter.Limit.Encode writes it; raises an error if it is malformed
 -- take(n, list, limit [, list, limit])
---                              asks all windows of all quotas for n permits and takes as many as all have, from all. A refusal writes nothing.
+--                              asks all windows of all quotas for n permits and takes as many as all have, from all. A refusal leaves nothing behind.
 --                              Returns granted, the index of the quota whose window is closest to its end (0: no limit applies), that window,
 --                              its remaining permits, and its oldest live admission (16 digits; now if it has none).
 --
 -- Each function here costs every call 2,000 instructions to make, and each "%.0f" 6,000: there are few, and numbers are written with "%d".
-local call, sub, format, floor = redis.call, string.sub, string.format, math.floor
+local call, try, sub, format, floor = redis.call, redis.pcall, string.sub, string.format, math.floor
 local now, now_us, second
 local limits = {}
 
@@ -20,17 +20,16 @@ local function limit_of(encoded)
 	if limit then return limit end
 	local count = tonumber(sub(encoded, 1, 1))
 	if not count or count > 3 or #encoded ~= 1 + 17 * count or string.find(encoded, '%D') then error('malformed limit') end
-	local windows, widest, widest_at = {}, 0, 0
+	limit = {widest = 0, widest_at = 0}
 	for i = 1, count do
 		local text = sub(encoded, 17 * i - 15, 17 * i + 1) -- seven digits of permits, ten of milliseconds
 		local permits, length = tonumber(sub(text, 1, 7)), sub(text, 8) * 1000
 		if length < 1000 then error('malformed limit') end
-		windows[i] = {text = text, permits = permits, length = length, cut = format('%016d', now_us - length)}
-		if length > widest then
-			widest, widest_at = length, i
+		limit[i] = {text = text, permits = permits, length = length, cut = format('%016d', now_us - length)}
+		if length > limit.widest then
+			limit.widest, limit.widest_at = length, i
 		end
 	end
-	limit = {windows[1], windows[2], windows[3], widest = widest, widest_at = widest_at, future = count > 0 and format('%016d', now_us + widest)}
 	limits[encoded] = limit
 	return limit
 end
@@ -115,9 +114,20 @@ end
 local function take_one(n, list, limit)
 	local w, count, oldest, dead = limit[1], 0, now, 0
 	local newest = call('LINDEX', list, '-1')
+	if n == 1 and newest and newest <= now and newest >= second then -- in use, so its TTL was looked after
+		oldest = call('LINDEX', list, '0')
+		if oldest > w.cut then -- all is live: to append tells how many there are, which spares the call that asks
+			local length = try('RPUSH', list, now)
+			if type(length) == 'number' then
+				if length <= w.permits then return 1, 1, w, w.permits - length, oldest end
+				call('RPOP', list)
+			end
+		end
+		oldest = now
+	end
 	if newest then
 		local length = call('LLEN', list)
-		if newest > limit.future then
+		if newest > now and newest - now_us > limit.widest then
 			forget_future(list, length, limit.widest)
 			newest = now
 		end
@@ -133,11 +143,7 @@ local function take_one(n, list, limit)
 	end
 	local left = w.permits - count
 	if n > left then n = left end
-	if n == 1 and dead == 0 and newest and newest >= second and newest <= now then
-		call('RPUSH', list, now) -- all that admit would do
-	elseif n > 0 then
-		admit(list, limit, n, newest, dead)
-	end
+	if n > 0 then admit(list, limit, n, newest, dead) end
 	return n, 1, w, left - n, oldest
 end
 
@@ -148,7 +154,7 @@ local function take(n, list1, limit1, list2, limit2)
 		if q == 2 then list, limit = list2, limit2 end
 		newest[q], dead[q] = limit[1] and call('LINDEX', list, '-1'), 0
 		local length = newest[q] and call('LLEN', list) or 0
-		if newest[q] and newest[q] > limit.future then
+		if newest[q] and newest[q] > now and newest[q] - now_us > limit.widest then
 			forget_future(list, length, limit.widest)
 			newest[q] = now
 		end

@@ -19,7 +19,7 @@ func (r *Redis) Verify(digest Digest, deadline time.Time) Decision {
 		if standing, ok := h.refusedAt(start, r.hints.changes.Load()); ok {
 			return Decision{Verdict: Limited, Workspace: h.place.workspace, KeyID: h.place.id, Standing: standing}
 		}
-		d := r.decide(digest, h, deadline)
+		d := r.decide(digest, h, start, deadline)
 		if d.Verdict != Unknown {
 			return d
 		}
@@ -32,7 +32,7 @@ func (r *Redis) Verify(digest Digest, deadline time.Time) Decision {
 		return d
 	}
 	h = r.hints.put(digest, found, slotOf(found.workspace))
-	return r.decide(digest, h, deadline)
+	return r.decide(digest, h, start, deadline)
 }
 
 // look finds the place of a digest. Without one, the decision stands.
@@ -51,9 +51,9 @@ func (r *Redis) look(digest Digest, deadline time.Time) (place, Decision) {
 	}
 }
 
-// decide asks for one permit of the key at the hint's place and words the answer.
-func (r *Redis) decide(digest Digest, h *hint, deadline time.Time) Decision {
-	start, changes := time.Now(), r.hints.changes.Load()
+// decide asks for one permit of the key at the hint's place and words the answer. start is some moment before.
+func (r *Redis) decide(digest Digest, h *hint, start, deadline time.Time) Decision {
+	changes := r.hints.changes.Load()
 	c := newCall(digest, deadline)
 	defer calls.Put(c)
 	c.place, c.slot, c.shared = h.place, h.slot, r.shared || h.shared.Load()
