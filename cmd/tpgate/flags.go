@@ -202,7 +202,7 @@ func readSecret(path string) (string, error) {
 func (f *flags) help() {
 	out := f.world.stdout
 	if len(f.order) == 0 {
-		fmt.Fprintf(out, "Usage: tpgate %s\n", f.Name())
+		fmt.Fprintf(out, "Usage: tpgate %s\n", strings.TrimSpace(f.Name()+" "+f.args))
 		return
 	}
 	fmt.Fprintf(out, "Usage: tpgate %s\n\n", strings.TrimSpace(f.Name()+" [flags] "+f.args))

@@ -49,6 +49,7 @@ func commands() []command {
 		{"workspaces list", "", "the workspaces", listWorkspaces},
 		{"workspaces show", "WORKSPACE", "one workspace", showWorkspace},
 		{"workspaces update", "WORKSPACE", "set a workspace's limit; suspend it or lift that", updateWorkspace},
+		{"completion", "bash|zsh|fish", "what completes commands and flags in a shell: source <(tpgate completion bash)", completion},
 		{"version", "", "which version this is", printVersion},
 	}
 }
