@@ -38,6 +38,7 @@ type Embedded struct {
 	used    usedKeys
 	legacy  atomic.Int64 // number of keys with a Legacy hash
 	journal pendingEntries
+	feed    *feed
 
 	writing sync.Mutex // one change at a time, from reading memory to applying the outcome
 	file    *keyFile   // under writing
@@ -58,6 +59,7 @@ func OpenEmbedded(config EmbeddedConfig) (*Embedded, error) {
 		defaults: config.Defaults, metrics: config.Metrics, logger: config.Logger, opened: time.Now(),
 		index: newDigestIndex(), workspaces: map[string]*embeddedWorkspace{}, stop: make(chan struct{}),
 	}
+	e.feed = newFeed(e.opened)
 	file, err := openKeyFile(config.Dir)
 	if err != nil {
 		return nil, err

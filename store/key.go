@@ -51,6 +51,16 @@ type Entry struct {
 	Address   string // that the request came from
 }
 
+// FeedLength is how many revocations are kept.
+const FeedLength = 10_000
+
+// Revocation says that a key, or a secret of it, stopped being valid. Without a key: whatever is remembered of any key may be wrong.
+type Revocation struct {
+	ID        string // grows with time; unique
+	Workspace string
+	KeyID     string
+}
+
 // Workspace is what is set for all keys of a workspace together.
 type Workspace struct {
 	ID        string

@@ -11,6 +11,7 @@ import (
 //	PREFIX:workspaces         sorted set of all workspaces that have settings
 //	PREFIX:sweep              set of workspaces with dead keys
 //	PREFIX:audit              stream: the audit trail
+//	PREFIX:revocations        stream: keys that stopped being valid
 //	PREFIX:note:NAME          a note, such as what an Idempotency-Key has made
 //	PREFIX:index:0000…1023    hash: digest → place "workspace/id"; field "" holds the store's id
 //	PREFIX:{W}:s              settings of workspace W
@@ -45,7 +46,8 @@ func (n names) store() string      { return n.prefix + ":store" }
 func (n names) workspaces() string { return n.prefix + ":workspaces" }
 func (n names) sweep() string      { return n.prefix + ":sweep" }
 
-func (n names) audit() string { return n.prefix + ":audit" }
+func (n names) audit() string       { return n.prefix + ":audit" }
+func (n names) revocations() string { return n.prefix + ":revocations" }
 
 func (n names) note(name string) string { return n.prefix + ":note:" + name }
 

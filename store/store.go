@@ -17,6 +17,7 @@ import (
 var (
 	ErrNotFound = errors.New("no such key in this workspace")
 	ErrExists   = errors.New("the key or its id exists already")
+	ErrGap      = errors.New("revocations may be missing")
 	ErrConflict = errors.New("the key was changed by others at the same time too often: try again")
 )
 
@@ -65,6 +66,16 @@ type Journal interface {
 	Entries(ctx context.Context, before string, limit int) ([]Entry, error)
 }
 
+// Feed tells those who listen which keys stopped being valid: the newest [FeedLength] revocations.
+type Feed interface {
+	// Announce appends revocations, and returns when every instance can read them. It sets no ids.
+	Announce(ctx context.Context, revocations []Revocation) error
+	// Revocations returns up to limit revocations that were announced after the one of this id, oldest first. ErrGap if some of them may be gone, or there never was such an id.
+	Revocations(ctx context.Context, after string, limit int) ([]Revocation, error)
+	// LastRevocation returns the id after which nothing was announced yet.
+	LastRevocation(ctx context.Context) (string, error)
+}
+
 // Notes keeps small values for a time, so that a repeated request is known on every instance.
 type Notes interface {
 	// Claim stores value under name for ttl and returns nil, unless there is a value: then it returns that and stores nothing.
@@ -90,6 +101,7 @@ type Store interface {
 	Importer
 	Workspaces
 	Journal
+	Feed
 	Notes
 	// Ready returns nil if the store can answer checks now, else why it cannot. It reads only, and returns within a second.
 	Ready(ctx context.Context) error
