@@ -5,6 +5,7 @@ import (
 	"crypto/sha256"
 	"log/slog"
 	"net/http"
+	"sync/atomic"
 	"time"
 
 	"tpgate/limiter"
@@ -32,6 +33,8 @@ type API struct {
 	config    Config
 	callers   []caller
 	cursorKey []byte
+	listeners atomic.Int64  // of revocations
+	ended     chan struct{} // closed by End
 }
 
 // New returns the management API.
@@ -42,12 +45,16 @@ func New(config Config) *API {
 		config:    config,
 		callers:   []caller{{name: "admin", digest: sha256.Sum256([]byte(config.AdminToken)), role: roleAdmin}},
 		cursorKey: key.Sum(nil),
+		ended:     make(chan struct{}),
 	}
 	for _, token := range config.Callers {
 		api.callers = append(api.callers, token.caller)
 	}
 	return api
 }
+
+// End ends the streams that would go on for as long as somebody listens. It may be called once.
+func (a *API) End() { close(a.ended) }
 
 // route is one line of the API. Its pattern is http.ServeMux's; fields are what its body may have.
 type route struct {
@@ -56,7 +63,7 @@ type route struct {
 	role    role // the least that a token must have
 	fields  []string
 	handle  func(*API, *request) (reply, error)
-	stream  func(*API, http.ResponseWriter, *request) error // in place of handle: reads and writes itself, and is for tokens of all workspaces only
+	stream  func(*API, http.ResponseWriter, *request) error // in place of handle: reads and writes itself. With roleAdmin, for tokens of all workspaces only
 }
 
 // routes is the whole API.
@@ -71,6 +78,7 @@ var routes = []route{
 	{"PATCH", "/v1/workspaces/{workspace}/keys/{id}", roleKeys, []string{"name", "expires_at", "limit", "disabled"}, (*API).updateKey, nil},
 	{"DELETE", "/v1/workspaces/{workspace}/keys/{id}", roleKeys, nil, (*API).deleteKey, nil},
 	{"POST", "/v1/workspaces/{workspace}/keys/{id}/rotate", roleKeys, []string{"overlap"}, (*API).rotateKey, nil},
+	{"GET", "/v1/revocations", roleRead, nil, nil, (*API).streamRevocations},
 	{"GET", "/v1/audit", roleRead, nil, (*API).listAudit, nil},
 	{"POST", "/v1/import", roleAdmin, nil, nil, (*API).importKeys},
 	{"GET", "/v1/export", roleAdmin, nil, nil, (*API).exportKeys},

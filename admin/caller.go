@@ -69,7 +69,7 @@ func (a *API) authorize(c caller, r route, workspace string) error {
 	if c.workspace != "" && workspace != "" && c.workspace != workspace {
 		return notFound()
 	}
-	if c.role < r.role || (r.stream != nil && c.workspace != "") {
+	if c.role < r.role || (r.stream != nil && r.role == roleAdmin && c.workspace != "") {
 		return &failure{status: http.StatusForbidden, Problem: Problem{Message: "This token may not do that."}}
 	}
 	return nil

@@ -75,7 +75,9 @@ func (a *API) updateKey(r *request) (reply, error) {
 	if err := a.record(r, "key.update"); err != nil {
 		return reply{}, err
 	}
+	ended := false
 	key, err := a.config.Store.UpdateKey(r.Context(), r.workspace, r.id, func(k *store.Key) error {
+		was := k.StatusAt(time.Now())
 		if r.body.has("name") {
 			k.Name = wanted.Name
 		}
@@ -88,8 +90,12 @@ func (a *API) updateKey(r *request) (reply, error) {
 		if r.body.has("disabled") {
 			k.Disabled = wanted.Disabled
 		}
+		ended = was == store.StatusActive && k.StatusAt(time.Now()) != was
 		return nil
 	})
+	if err == nil && ended {
+		a.announce(r.Context(), r.workspace, r.id)
+	}
 	return reply{http.StatusOK, keyOf(&key, time.Now()), ""}, err
 }
 
@@ -112,6 +118,9 @@ func (a *API) rotateKey(r *request) (reply, error) {
 		k.Digest, k.Hint, k.Legacy = a.config.Tokens.DigestOf(secret), a.config.Tokens.Hint(secret), store.Legacy{}
 		return nil
 	})
+	if err == nil && overlap == 0 {
+		a.announce(r.Context(), r.workspace, r.id)
+	}
 	return reply{http.StatusOK, NewKey{keyOf(&key, now), &secret}, ""}, err
 }
 
@@ -119,14 +128,25 @@ func (a *API) deleteKey(r *request) (reply, error) {
 	if err := a.record(r, "key.delete"); err != nil {
 		return reply{}, err
 	}
-	return reply{status: http.StatusNoContent}, a.config.Store.DeleteKey(r.Context(), r.workspace, r.id)
+	err := a.config.Store.DeleteKey(r.Context(), r.workspace, r.id)
+	if err == nil {
+		a.announce(r.Context(), r.workspace, r.id)
+	}
+	return reply{status: http.StatusNoContent}, err
 }
 
 func (a *API) deleteKeys(r *request) (reply, error) {
 	if err := a.record(r, "keys.delete"); err != nil {
 		return reply{}, err
 	}
-	return reply{status: http.StatusNoContent}, a.config.Store.DeleteKeys(r.Context(), r.workspace)
+	ids, err := a.keysOf(r.Context(), r.workspace)
+	if err != nil {
+		return reply{}, err
+	}
+	if err = a.config.Store.DeleteKeys(r.Context(), r.workspace); err == nil {
+		a.announce(r.Context(), r.workspace, ids...)
+	}
+	return reply{status: http.StatusNoContent}, err
 }
 
 // mayGive refuses a quota that is more than the caller may give: tokens of role keys may give no more than the workspace has, or else what keys have by default.

@@ -1,6 +1,7 @@
 package admin
 
 import (
+	"cmp"
 	"fmt"
 	"maps"
 	"net/http"
@@ -53,7 +54,7 @@ func operation(r route) node {
 			node{"name": "limit", "in": "query", "schema": node{"type": "integer", "minimum": 1, "maximum": maxPage, "default": defaultPage}},
 			node{"name": "cursor", "in": "query", "description": "from the Link header of the page before", "schema": node{"type": "string"}})
 	}
-	op := node{"operationId": operationID(r), "parameters": parameters, "responses": responses(r, answer)}
+	op := node{"operationId": operationID(r), "parameters": parameters, "responses": responses(answer)}
 	switch {
 	case r.stream != nil && r.method == http.MethodPost:
 		op["parameters"] = append(parameters, node{"name": "dry_run", "in": "query", "schema": node{"type": "boolean"}})
@@ -72,32 +73,30 @@ type answered struct {
 	status int
 	schema node // none: no body
 	paged  bool
+	kind   string // media type; "": JSON
 }
 
 var answers = map[string]answered{
-	"GET /v1/workspaces":                               {200, list("Workspace"), true},
-	"GET /v1/workspaces/{workspace}":                   {200, ref("Workspace"), false},
-	"PATCH /v1/workspaces/{workspace}":                 {200, ref("Workspace"), false},
-	"GET /v1/workspaces/{workspace}/keys":              {200, list("Key"), true},
-	"POST /v1/workspaces/{workspace}/keys":             {201, ref("NewKey"), false},
-	"DELETE /v1/workspaces/{workspace}/keys":           {204, nil, false},
-	"GET /v1/workspaces/{workspace}/keys/{id}":         {200, ref("Key"), false},
-	"PATCH /v1/workspaces/{workspace}/keys/{id}":       {200, ref("Key"), false},
-	"DELETE /v1/workspaces/{workspace}/keys/{id}":      {204, nil, false},
-	"POST /v1/workspaces/{workspace}/keys/{id}/rotate": {200, ref("NewKey"), false},
-	"GET /v1/audit":                                    {200, list("AuditEntry"), true},
-	"POST /v1/import":                                  {200, node{"type": "string"}, false},
-	"GET /v1/export":                                   {200, node{"type": "string"}, false},
+	"GET /v1/workspaces":                               {200, list("Workspace"), true, ""},
+	"GET /v1/workspaces/{workspace}":                   {200, ref("Workspace"), false, ""},
+	"PATCH /v1/workspaces/{workspace}":                 {200, ref("Workspace"), false, ""},
+	"GET /v1/workspaces/{workspace}/keys":              {200, list("Key"), true, ""},
+	"POST /v1/workspaces/{workspace}/keys":             {201, ref("NewKey"), false, ""},
+	"DELETE /v1/workspaces/{workspace}/keys":           {204, nil, false, ""},
+	"GET /v1/workspaces/{workspace}/keys/{id}":         {200, ref("Key"), false, ""},
+	"PATCH /v1/workspaces/{workspace}/keys/{id}":       {200, ref("Key"), false, ""},
+	"DELETE /v1/workspaces/{workspace}/keys/{id}":      {204, nil, false, ""},
+	"POST /v1/workspaces/{workspace}/keys/{id}/rotate": {200, ref("NewKey"), false, ""},
+	"GET /v1/revocations":                              {200, node{"type": "string"}, false, "text/event-stream"},
+	"GET /v1/audit":                                    {200, list("AuditEntry"), true, ""},
+	"POST /v1/import":                                  {200, node{"type": "string"}, false, "application/x-ndjson"},
+	"GET /v1/export":                                   {200, node{"type": "string"}, false, "application/x-ndjson"},
 }
 
-func responses(r route, answer answered) node {
+func responses(answer answered) node {
 	good := node{"description": "done"}
 	if answer.schema != nil {
-		kind := "application/json"
-		if r.stream != nil {
-			kind = "application/x-ndjson"
-		}
-		good["content"] = node{kind: node{"schema": answer.schema}}
+		good["content"] = node{cmp.Or(answer.kind, "application/json"): node{"schema": answer.schema}}
 	}
 	problem := node{"description": "see message", "content": node{"application/json": node{"schema": ref("Problem")}}}
 	return node{fmt.Sprint(answer.status): good, "default": problem}

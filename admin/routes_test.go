@@ -32,6 +32,7 @@ var samples = map[string]struct {
 	"PATCH /v1/workspaces/{workspace}/keys/{id}":       {`{"name":"new"}`, 200},
 	"DELETE /v1/workspaces/{workspace}/keys/{id}":      {"", 204},
 	"POST /v1/workspaces/{workspace}/keys/{id}/rotate": {`{"overlap":"24h"}`, 200},
+	"GET /v1/revocations":                              {"", 200},
 	"GET /v1/audit":                                    {"", 200},
 	"POST /v1/import":                                  {"", 200},
 	"GET /v1/export":                                   {"", 200},

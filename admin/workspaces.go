@@ -55,5 +55,12 @@ func (a *API) updateWorkspace(r *request) (reply, error) {
 		}
 		return nil
 	})
+	if err == nil && suspended {
+		ids, err := a.keysOf(r.Context(), r.workspace)
+		if err != nil {
+			return reply{}, err
+		}
+		a.announce(r.Context(), r.workspace, ids...)
+	}
 	return reply{http.StatusOK, workspaceOf(&workspace), ""}, err
 }

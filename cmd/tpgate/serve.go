@@ -127,10 +127,12 @@ func newService(c *serveConfig, keys pacedStore, registry *prometheus.Registry, 
 		Store: keys, Tokens: c.tokens, AdminToken: c.adminToken, Pacer: keys.Pacer(), Hosts: c.hosts(), Logger: logger,
 		Callers: c.callers, KeyLimit: c.defaults.KeyLimit,
 	})
+	management := admin.NewServer(api.Handler(), logger)
+	management.RegisterOnShutdown(api.End)
 	probes := &admin.Ops{Ready: keys.Ready, Gatherer: registry}
 	return &service{
 		config: c, logger: logger, data: data, probes: probes,
-		admin: admin.NewServer(api.Handler(), logger), ops: admin.NewServer(probes.Handler(), logger),
+		admin: management, ops: admin.NewServer(probes.Handler(), logger),
 	}, nil
 }
 
