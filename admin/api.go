@@ -77,6 +77,7 @@ var routes = []route{
 	{"GET", "/v1/workspaces/{workspace}/keys/{id}", roleRead, nil, (*API).showKey, nil},
 	{"PATCH", "/v1/workspaces/{workspace}/keys/{id}", roleKeys, []string{"name", "expires_at", "limit", "disabled"}, (*API).updateKey, nil},
 	{"DELETE", "/v1/workspaces/{workspace}/keys/{id}", roleKeys, nil, (*API).deleteKey, nil},
+	{"GET", "/v1/workspaces/{workspace}/keys/{id}/usage", roleRead, nil, (*API).showUsage, nil},
 	{"POST", "/v1/workspaces/{workspace}/keys/{id}/rotate", roleKeys, []string{"overlap"}, (*API).rotateKey, nil},
 	{"GET", "/v1/revocations", roleRead, nil, nil, (*API).streamRevocations},
 	{"GET", "/v1/audit", roleRead, nil, (*API).listAudit, nil},

@@ -39,6 +39,19 @@ func (a *API) showKey(r *request) (reply, error) {
 	return reply{http.StatusOK, keyOf(&key, time.Now()), ""}, err
 }
 
+// showUsage returns the hours of the last 30 days in which the key was checked.
+func (a *API) showUsage(r *request) (reply, error) {
+	if _, err := a.config.Store.Key(r.Context(), r.workspace, r.id); err != nil {
+		return reply{}, err
+	}
+	usage, err := a.config.Store.Usage(r.Context(), r.workspace, r.id)
+	list := make([]Usage, len(usage))
+	for i, u := range usage {
+		list[i] = Usage{u.Hour.Format(timeLayout), u.Allowed, u.Refused}
+	}
+	return reply{http.StatusOK, list, ""}, err
+}
+
 func (a *API) createKey(r *request) (reply, error) {
 	var f faults
 	now := time.Now().UTC().Truncate(time.Millisecond)

@@ -238,3 +238,31 @@ func TestStoreFailure(t *testing.T) {
 		}
 	}
 }
+
+func TestUsage(t *testing.T) {
+	b := newBench(t)
+	key := b.create("acme", `{"name":"ci","limit":"2/1h"}`)
+	path := "/v1/workspaces/acme/keys/" + key.Token.ID + "/usage"
+	if got := b.send("GET", path, ""); got.body != "[]\n" {
+		t.Errorf("before its first use: %s", got.body)
+	}
+	for range 3 {
+		b.verify(*key.Secret)
+	}
+	got := b.send("GET", path, "")
+	list := decode[[]Usage](t, got)
+	allowed, refused := 0, 0
+	for _, u := range list { // two, if an hour has just ended
+		hour, err := time.Parse(time.RFC3339, u.Hour)
+		if err != nil || hour != hour.Truncate(time.Hour) || time.Since(hour) > time.Hour+time.Minute {
+			t.Errorf("%s", got.body)
+		}
+		allowed, refused = allowed+u.Allowed, refused+u.Refused
+	}
+	if allowed != 2 || refused != 1 {
+		t.Errorf("%s", got.body)
+	}
+	if got := b.send("GET", "/v1/workspaces/other/keys/"+key.Token.ID+"/usage", ""); got.status != 404 {
+		t.Errorf("%d %s", got.status, got.body)
+	}
+}

@@ -86,6 +86,7 @@ var answers = map[string]answered{
 	"GET /v1/workspaces/{workspace}/keys/{id}":         {200, ref("Key"), false, ""},
 	"PATCH /v1/workspaces/{workspace}/keys/{id}":       {200, ref("Key"), false, ""},
 	"DELETE /v1/workspaces/{workspace}/keys/{id}":      {204, nil, false, ""},
+	"GET /v1/workspaces/{workspace}/keys/{id}/usage":   {200, list("Usage"), false, ""},
 	"POST /v1/workspaces/{workspace}/keys/{id}/rotate": {200, ref("NewKey"), false, ""},
 	"GET /v1/revocations":                              {200, node{"type": "string"}, false, "text/event-stream"},
 	"GET /v1/audit":                                    {200, list("AuditEntry"), true, ""},
@@ -157,6 +158,7 @@ func schemas() node {
 		"NewKey":     object(node{"token": ref("Key"), "plain_token": null}),
 		"Workspace":  object(node{"id": text, "limit": null, "suspended": node{"type": "boolean"}, "keys": node{"type": "integer"}}),
 		"AuditEntry": object(node{"id": text, "time": moment, "actor": text, "action": text, "workspace_id": null, "key_id": null, "address": text}),
+		"Usage":      object(node{"hour": node{"type": "string", "format": "date-time"}, "allowed": node{"type": "integer"}, "refused": node{"type": "integer"}}),
 		"Problem":    node{"type": "object", "required": []string{"message"}, "properties": node{"message": text, "errors": node{"type": "object"}}},
 	}
 }

@@ -31,6 +31,7 @@ var samples = map[string]struct {
 	"GET /v1/workspaces/{workspace}/keys/{id}":         {"", 200},
 	"PATCH /v1/workspaces/{workspace}/keys/{id}":       {`{"name":"new"}`, 200},
 	"DELETE /v1/workspaces/{workspace}/keys/{id}":      {"", 204},
+	"GET /v1/workspaces/{workspace}/keys/{id}/usage":   {"", 200},
 	"POST /v1/workspaces/{workspace}/keys/{id}/rotate": {`{"overlap":"24h"}`, 200},
 	"GET /v1/revocations":                              {"", 200},
 	"GET /v1/audit":                                    {"", 200},

@@ -38,6 +38,13 @@ type Workspace struct {
 	Keys      int     `json:"keys"`
 }
 
+// Usage is how often a key was checked in one hour.
+type Usage struct {
+	Hour    string `json:"hour"` // its beginning
+	Allowed int    `json:"allowed"`
+	Refused int    `json:"refused"`
+}
+
 // Problem is the body of every answer that is not a success.
 type Problem struct {
 	Message string              `json:"message"`

@@ -39,6 +39,7 @@ type Embedded struct {
 	legacy  atomic.Int64 // number of keys with a Legacy hash
 	journal pendingEntries
 	feed    *feed
+	tally   tally
 
 	writing sync.Mutex // one change at a time, from reading memory to applying the outcome
 	file    *keyFile   // under writing
@@ -67,8 +68,9 @@ func OpenEmbedded(config EmbeddedConfig) (*Embedded, error) {
 	if err := undamaged(file.db.Path(), "opening", func() error { return file.load(e) }); err != nil {
 		return nil, errors.Join(err, file.db.Close())
 	}
-	e.file = file
+	e.file, e.tally.add = file, e.addUsage
 	e.tasks.Go(e.flushForever)
+	e.tasks.Go(func() { e.tally.flushForever(e.stop, e.logger) })
 	return e, nil
 }
 
@@ -129,12 +131,17 @@ type embeddedWorkspace struct {
 
 // embeddedKey is a key in memory, guarded by its workspace's mu.
 type embeddedKey struct {
-	Key        // LastUsedAt is not kept here
+	Key // LastUsedAt is not kept here
+	metered
 	workspace  *embeddedWorkspace
 	admissions limiter.Admissions
 	used       int64 // time of last use in ms since 1970, 0: never
 	waiting    bool  // for its time of last use to be written
 	gone       bool  // deleted; somebody may have found it just before
+}
+
+func newEmbeddedKey(key *Key) *embeddedKey {
+	return &embeddedKey{Key: *key, metered: metered{place: place{key.Workspace, key.ID}}, used: millis(key.LastUsedAt)}
 }
 
 // snapshot returns the key as it is now.

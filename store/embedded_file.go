@@ -24,6 +24,7 @@ import (
 //	journal       a number, ascending  an entry of the audit trail, sealed
 //	notes         the note's name      the note, sealed
 //	note_ends     its end and name     nothing: the order in which notes end
+//	usage         day, WORKSPACE/ID    how often a key was used on a day, by the hour (usage.go)
 //
 // Times and numbers are 8 bytes, big-endian. For sealed, see seal.
 var (
@@ -34,6 +35,7 @@ var (
 	bucketJournal      = []byte("journal")
 	bucketNotes        = []byte("notes")
 	bucketNoteEnds     = []byte("note_ends")
+	bucketUsage        = []byte("usage")
 )
 
 // keyFile is the file of an embedded store. It is not safe for concurrent use.
@@ -68,7 +70,7 @@ func openKeyFile(dir string) (*keyFile, error) {
 }
 
 func makeBuckets(tx *bbolt.Tx) error {
-	for _, name := range [][]byte{bucketKeys, bucketUsed, bucketFingerprints, bucketWorkspaces, bucketJournal, bucketNotes, bucketNoteEnds} {
+	for _, name := range [][]byte{bucketKeys, bucketUsed, bucketFingerprints, bucketWorkspaces, bucketJournal, bucketNotes, bucketNoteEnds, bucketUsage} {
 		if _, err := tx.CreateBucketIfNotExists(name); err != nil {
 			return err
 		}
@@ -174,7 +176,7 @@ func (f *keyFile) load(e *Embedded) error {
 			if ms := used.Get(name); len(ms) == 8 {
 				key.LastUsedAt = timeOf(int64(binary.BigEndian.Uint64(ms)))
 			}
-			k := &embeddedKey{Key: key, used: millis(key.LastUsedAt)}
+			k := newEmbeddedKey(&key)
 			if len(list) > 0 && list[0].Workspace != key.Workspace {
 				e.openWorkspace(list[0].Workspace).insert(list)
 				list = nil

@@ -14,7 +14,7 @@ func (e *Embedded) add(keys ...Key) {
 	fresh := map[string][]*embeddedKey{}
 	for i := range keys {
 		name := keys[i].Workspace
-		fresh[name] = append(fresh[name], &embeddedKey{Key: keys[i], used: millis(keys[i].LastUsedAt)})
+		fresh[name] = append(fresh[name], newEmbeddedKey(&keys[i]))
 	}
 	e.openWorkspaces(slices.Sorted(maps.Keys(fresh)))
 	for name, list := range fresh {

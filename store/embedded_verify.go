@@ -30,6 +30,7 @@ func (e *Embedded) Verify(digest Digest, _ time.Time) Decision {
 	default:
 		e.take(k, now, &decision)
 	}
+	e.tally.count(&k.metered, decision.Verdict)
 	return decision
 }
 

@@ -9,7 +9,7 @@ import (
 // hint is what this process remembers of a digest: its place, which never changes, and for a moment that its quota was used up. It is no answer: a place is proven again by
 // every check, and nothing about a key's validity is kept.
 type hint struct {
-	place   place
+	metered
 	slot    uint16
 	shared  atomic.Bool // the workspace has had a limit of its own
 	refused atomic.Pointer[refusal]
@@ -52,7 +52,7 @@ func (h *hints) get(d Digest) *hint {
 // put remembers a place. A full shard forgets any one hint for it.
 func (h *hints) put(d Digest, p place, slot uint16) *hint {
 	shard := &h.shards[d[31]%hintShards]
-	fresh := &hint{place: p, slot: slot}
+	fresh := &hint{metered: metered{place: p}, slot: slot}
 	shard.Lock()
 	defer shard.Unlock()
 	if shard.places == nil {

@@ -25,6 +25,7 @@ type Redis struct {
 	shared   bool // workspaces have a quota by default
 	control  redis.UniversalClient
 	hints    hints
+	tally    tally
 	legacy   atomic.Bool // there have been bcrypt rows
 	checks   *router
 	metrics  *Metrics
@@ -86,6 +87,7 @@ func OpenRedis(ctx context.Context, config RedisConfig) (*Redis, error) {
 	if err := r.claimStore(ctx, config); err != nil {
 		return nil, errors.Join(err, client.Close())
 	}
+	r.tally.add = r.addUsage
 	background, stop := context.WithCancel(context.WithoutCancel(ctx))
 	r.stop = stop
 	r.checks, err = newRouter(ctx, r, client)
@@ -96,6 +98,7 @@ func OpenRedis(ctx context.Context, config RedisConfig) (*Redis, error) {
 	r.tasks.Go(func() { r.sweepForever(background) })
 	r.tasks.Go(func() { r.checks.reloadForever(background) })
 	r.tasks.Go(func() { r.watchLegacy(background) })
+	r.tasks.Go(func() { r.tally.flushForever(background.Done(), r.logger) })
 	return r, nil
 }
 

@@ -20,6 +20,7 @@ import (
 //	PREFIX:{W}:k:ID           record of a key
 //	PREFIX:{W}:w:ID           admissions of a key
 //	PREFIX:{W}:w              admissions of the workspace
+//	PREFIX:{W}:u:DAY:ID       how often a key was used on a day, by the hour (usage.go)
 type names struct {
 	prefix string
 	index  *[buckets]bucket
@@ -62,6 +63,11 @@ func (n names) dead(workspace string) string     { return n.of(workspace, "dead"
 
 func (n names) record(p place) string { return n.of(p.workspace, "k:"+p.id) }
 func (n names) window(p place) string { return n.of(p.workspace, "w:"+p.id) }
+
+// usage is the name of a key's usage on a day.
+func (n names) usage(p place, day int64) string {
+	return n.of(p.workspace, fmt.Sprintf("u:%d:%s", day, p.id))
+}
 
 // place is where a key lives. It never changes.
 type place struct{ workspace, id string }

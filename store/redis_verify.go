@@ -17,6 +17,7 @@ func (r *Redis) Verify(digest Digest, deadline time.Time) Decision {
 	h := r.hints.get(digest)
 	if h != nil {
 		if standing, ok := h.refusedAt(start, r.hints.changes.Load()); ok {
+			r.tally.count(&h.metered, Limited)
 			return Decision{Verdict: Limited, Workspace: h.place.workspace, KeyID: h.place.id, Standing: standing}
 		}
 		d := r.decide(digest, h, start, deadline)
@@ -82,6 +83,7 @@ func (r *Redis) decide(digest Digest, h *hint, start, deadline time.Time) Decisi
 	default:
 		return r.undecided("verify", c)
 	}
+	r.tally.count(&h.metered, d.Verdict)
 	return d
 }
 

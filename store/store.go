@@ -66,6 +66,12 @@ type Journal interface {
 	Entries(ctx context.Context, before string, limit int) ([]Entry, error)
 }
 
+// Meter tells how often keys are used.
+type Meter interface {
+	// Usage returns the hours of the last 30 days in which the key was checked, oldest first. What other instances have counted is at most ten seconds behind.
+	Usage(ctx context.Context, workspace, id string) ([]Usage, error)
+}
+
 // Feed tells those who listen which keys stopped being valid: the newest [FeedLength] revocations.
 type Feed interface {
 	// Announce appends revocations, and returns when every instance can read them. It sets no ids.
@@ -102,6 +108,7 @@ type Store interface {
 	Workspaces
 	Journal
 	Feed
+	Meter
 	Notes
 	// Ready returns nil if the store can answer checks now, else why it cannot. It reads only, and returns within a second.
 	Ready(ctx context.Context) error

@@ -1,6 +1,7 @@
 package test
 
 import (
+	"fmt"
 	"math/rand/v2"
 	"net/http"
 	"slices"
@@ -17,6 +18,42 @@ const (
 	// memory is how old a refusal may be.
 	memory = 20 * time.Millisecond
 )
+
+// TestUsageOfInstances counts checks on two instances, one of which is killed after it has written what it counted, and the other stopped before.
+func TestUsageOfInstances(t *testing.T) {
+	t.Parallel()
+	redis := startRedis(t)
+	a, b, c := startGate(t, "--redis-url", redis.url()), startGate(t, "--redis-url", redis.url()), startGate(t, "--redis-url", redis.url())
+	key := a.mustKey("acme", fields{"limit": "8/1h"})
+	for range 5 {
+		a.status(key.Secret)
+		b.status(key.Secret)
+	}
+	used := func() (allowed, refused int) {
+		t.Helper()
+		var list []struct{ Allowed, Refused int }
+		if err := c.manage("GET", key.path()+"/usage", nil, &list); err != nil {
+			t.Fatal(err)
+		}
+		for _, u := range list {
+			allowed, refused = allowed+u.Allowed, refused+u.Refused
+		}
+		return allowed, refused
+	}
+	b.stop()
+	if err := eventually(15*time.Second, func() error {
+		if allowed, refused := used(); allowed != 8 || refused != 2 {
+			return fmt.Errorf("counted %d allowed and %d refused, want 8 and 2", allowed, refused)
+		}
+		return nil
+	}); err != nil {
+		t.Error(err)
+	}
+	a.crash()
+	if allowed, refused := used(); allowed != 8 || refused != 2 {
+		t.Errorf("counted %d allowed and %d refused, want 8 and 2", allowed, refused)
+	}
+}
 
 // TestQuotaOfInstances sends bursts from eight clients to two instances on one Redis, at the edges of the windows that bursts before have opened, and judges every answer
 // by when it was asked and answered: what was admitted certainly within one window must be no more than the quota, and nobody may be refused while it certainly was not used up.

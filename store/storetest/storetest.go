@@ -16,7 +16,7 @@ import (
 // Run tests the stores that open returns: each new and empty, with these defaults, and closed when its test ends.
 func Run(t *testing.T, open func(t *testing.T, defaults store.Defaults) store.Store) {
 	for _, c := range slices.Concat(keyTests, listTests, verdictTests, rotationTests, quotaTests, workspaceTests, importTests, legacyTests,
-		journalTests, feedTests, noteTests, raceTests) {
+		journalTests, feedTests, usageTests, noteTests, raceTests) {
 		t.Run(c.name, func(t *testing.T) {
 			defaults := store.Defaults{KeyLimit: limit(t, c.keyLimit, "60/1m"), WorkspaceLimit: limit(t, c.workspaceLimit, "off")}
 			c.run(&fixture{T: t, Store: open(t, defaults)})
