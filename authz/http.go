@@ -28,8 +28,8 @@ const (
 	readTimeout = 2 * time.Second
 	// writeTimeout bounds sending an answer of at most a kilobyte.
 	writeTimeout = 2 * time.Second
-	// idleTimeout is longer than nginx keeps upstream connections (60 s), or the two would close and use a connection at the same moment.
-	idleTimeout = 75 * time.Second
+	// idleTimeout is longer than nginx (60 s) and Traefik (90 s) keep upstream connections, or the two would close and use a connection at the same moment.
+	idleTimeout = 100 * time.Second
 	// maxHeaderSize admits what any of the proxies passes on; more is 431. It is the read buffer of a connection while a request is under way.
 	maxHeaderSize = 64 << 10
 )

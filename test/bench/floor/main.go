@@ -37,7 +37,7 @@ func serve(listen string) error {
 	server := &fasthttp.Server{
 		Handler:        answer,
 		HeaderReceived: skipBody,
-		ReadTimeout:    2 * time.Second, WriteTimeout: 2 * time.Second, IdleTimeout: 75 * time.Second,
+		ReadTimeout:    2 * time.Second, WriteTimeout: 2 * time.Second, IdleTimeout: 100 * time.Second,
 		ReadBufferSize:               64 << 10,
 		MaxRequestBodySize:           1,
 		Concurrency:                  1_000_000,
