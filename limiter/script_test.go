@@ -2,6 +2,7 @@ package limiter_test
 
 import (
 	"fmt"
+	"math/rand/v2"
 	"net"
 	"os"
 	"os/exec"
@@ -16,7 +17,7 @@ import (
 
 // takeScript runs window.lua with the time as an argument: KEYS lists, ARGV time, permits, encoded limits.
 var takeScript = redis.NewScript(limiter.Script(`
-now, now_us, second = ARGV[1], tonumber(ARGV[1]), sub(ARGV[1], 1, 10) .. '000000'
+now, now_us, period = ARGV[1], tonumber(ARGV[1]), sub(ARGV[1], 1, 9) .. '0000000'
 local limit, granted, quota, window, remaining, oldest = limit_of(ARGV[3])
 if not KEYS[2] and #limit == 1 then
 	granted, quota, window, remaining, oldest = take_one(tonumber(ARGV[2]), KEYS[1], limit)
@@ -96,5 +97,34 @@ func TestScriptAgainstMemory(t *testing.T) {
 			t.Fatal(err)
 		}
 		limitertest.Compare(t, script{t, client}, memory{}, seed, 20_000)
+	}
+}
+
+// TestScriptKeepsWhatCounts lets time pass in steps, for the list's time to live too: after each admission the list must live for as long as it counts, whatever is admitted later, so that
+// no quota comes back early.
+func TestScriptKeepsWhatCounts(t *testing.T) {
+	client := startRedis(t)
+	for _, text := range []string{"5/1ms", "5/1s", "3/7s", "1000/1m", "2/1s,5/20s"} {
+		limit, err := limiter.Parse(text)
+		if err != nil {
+			t.Fatal(err)
+		}
+		windows := limit.Windows()
+		widest := windows[len(windows)-1].Length
+		now, random := limiter.Stamp(1_700_000_000_000_000), rand.New(rand.NewPCG(1, uint64(widest)))
+		list := "{" + text + "}:0"
+		for range 300 {
+			step := time.Duration(random.Int64N(int64(4 * time.Second)))
+			now += limiter.Stamp(step.Microseconds())
+			if left, err := client.PTTL(t.Context(), list).Result(); err != nil {
+				t.Fatal(err)
+			} else if left > 0 && client.PExpire(t.Context(), list, max(left-step, time.Millisecond)).Err() != nil {
+				t.Fatal("the time to live cannot be set")
+			}
+			granted := script{t, client}.Take(now, 1, text, limit).Granted
+			if left, err := client.PTTL(t.Context(), list).Result(); err != nil || granted == 1 && left < widest {
+				t.Fatalf("%s: it lives for %s after an admission, %v", text, left, err)
+			}
+		}
 	}
 }

@@ -3,7 +3,7 @@
 -- A list holds admission times, oldest first, each 16 digits of microseconds since 1970, so that they compare as strings. One list serves all windows of a limit.
 -- An admission is live in a window if it is younger than its length. The N-th newest is dead, or there is none <=> one more is admitted.
 --
--- now, now_us, second          the one time of this call, as 16 digits and as a number, and its second as 16 digits; the script sets them before anything else
+-- now, now_us, period          the one time of this call, as 16 digits and as a number, and the beginning of its ten seconds as 16 digits; the script sets them before anything else
 -- limit_of(encoded)            the parsed form of a limit as limiter.Limit.Encode writes it; raises an error if it is malformed
 -- take(n, list, limit [, list, limit])
 --                              asks all windows of all quotas for n permits and takes as many as all have, from all. A refusal leaves nothing behind.
@@ -12,7 +12,7 @@
 --
 -- Each function here costs every call 2,000 instructions to make, and each "%.0f" 6,000: there are few, and numbers are written with "%d".
 local call, try, sub, format, floor = redis.call, redis.pcall, string.sub, string.format, math.floor
-local now, now_us, second
+local now, now_us, period
 local limits = {}
 
 local function limit_of(encoded)
@@ -88,14 +88,14 @@ local function forget_future(list, length, widest)
 	for missing = length - first, 1, -1000 do
 		call('RPUSH', list, unpack(stamps, 1, math.min(missing, 1000)))
 	end
-	call('PEXPIRE', list, format('%d', 2 * widest / 1000 + 5000))
+	call('PEXPIRE', list, format('%d', 2 * widest / 1000 + 15000))
 end
 
--- admit writes n admissions to a list whose newest element is given (false: it is empty) and whose first elements, as many as dead says, count in no window any more.
--- The list lives as long as its newest admission counts, which may be the widest window's length ahead of now. Its TTL is looked after once a second, with seconds to spare: to write
+-- admit writes n admissions to a list whose newest element is given (false: none counts any more) and whose first elements, as many as dead says, count in no window any more.
+-- The list lives as long as its newest admission counts, which may be the widest window's length ahead of now. Its TTL is looked after once in ten seconds, with more than those to spare: to write
 -- it each time costs a tenth of the decision. (Who changes a limit lengthens the TTL with it: update.lua, settings.lua.)
 local function admit(list, limit, n, newest, dead)
-	local stamp, least = now, limit.widest / 1000 + 2000
+	local stamp, least = now, limit.widest / 1000 + 12000
 	if newest and newest > now then -- the clock stepped back: never older than the predecessor
 		stamp, least = newest, least + limit.widest / 1000
 	end
@@ -107,14 +107,14 @@ local function admit(list, limit, n, newest, dead)
 		for i = 1, n do stamps[i] = stamp end
 		call('RPUSH', list, unpack(stamps))
 	end
-	if (not newest or newest < second) and call('PTTL', list) < least then call('PEXPIRE', list, format('%d', 2 * limit.widest / 1000 + 5000)) end
+	if (not newest or newest < period) and call('PTTL', list) < least then call('PEXPIRE', list, format('%d', 2 * limit.widest / 1000 + 15000)) end
 end
 
 -- take_one is take for the usual case of one quota with one window; a script may call it itself.
 local function take_one(n, list, limit)
 	local w, count, oldest, dead = limit[1], 0, now, 0
 	local newest = call('LINDEX', list, '-1')
-	if n == 1 and newest and newest <= now and newest >= second then -- in use, so its TTL was looked after
+	if n == 1 and newest and newest <= now and newest >= period then -- in use, so its TTL was looked after
 		oldest = call('LINDEX', list, '0')
 		if oldest > w.cut then -- all is live: to append tells how many there are, which spares the call that asks
 			local length = try('RPUSH', list, now)
@@ -132,7 +132,7 @@ local function take_one(n, list, limit)
 			newest = now
 		end
 		if newest <= w.cut then
-			dead = length
+			dead, newest = length, false
 		elseif length <= w.permits then -- as live does, without a call
 			oldest = call('LINDEX', list, '0')
 			count = length
@@ -165,6 +165,7 @@ local function take(n, list1, limit1, list2, limit2)
 			if i == limit.widest_at then dead[q] = first end
 			if w.permits - count < granted then granted = w.permits - count end
 		end
+		if dead[q] == length then newest[q] = false end
 	end
 	local closest
 	for i = 1, #windows do

@@ -68,7 +68,7 @@ func keepFor(limit limiter.Limit) int64 {
 	for _, w := range limit.Windows() {
 		widest = max(widest, w.Length)
 	}
-	return 2*widest.Milliseconds() + 5000
+	return 2*widest.Milliseconds() + 15000
 }
 
 // changed ends an operation that may have changed what checks come to.

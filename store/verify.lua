@@ -15,7 +15,7 @@
 -- Records and settings are laid out as record.go draws them. Times in them are 15 digits of milliseconds. A refusal writes nothing; an admission writes the lists,
 -- and the time of last use when that is older than 30 s.
 local time = redis.call('TIME')
-now, second = time[1] .. sub('00000' .. time[2], -6), time[1] .. '000000'
+now, period = time[1] .. sub('00000' .. time[2], -6), sub(time[1], 1, 9) .. '0000000'
 now_us = tonumber(now)
 local now_ms = '00' .. sub(now, 1, 13)
 local stale_ms = format('%015d', now_us / 1000 - 30000)
