@@ -42,7 +42,7 @@ func main() {
 	flag.IntVar(&o.seconds, "seconds", 2, "how long each gate is driven in a round")
 	flag.IntVar(&o.keys, "keys", 10_000, "keys of the uniform load")
 	flag.StringVar(&o.only, "only", "", "comma-separated names of scenarios; empty: all")
-	flag.StringVar(&o.results, "results", "test/bench/results", "folder for latest.json (or grow.json and plots)")
+	flag.StringVar(&o.results, "results", "bench-results", "folder for latest.json (or grow.json and plots)")
 	flag.BoolVar(&o.grow, "grow", false, "measure how the cost grows instead")
 	flag.DurationVar(&o.settle, "settle", 10*time.Second, "the longest to wait, before each measurement, until others leave the machine idle")
 	flag.Parse()

@@ -25,6 +25,7 @@ type sample struct {
 // load is what drives a gate.
 type load struct {
 	script      string
+	path        string // how the floor knows what to answer
 	connections int
 	refused     bool // every answer is to be a refusal; else every one is to be 2xx
 	mixed       bool // both are fine
@@ -34,7 +35,7 @@ type load struct {
 // drive runs wrk with one thread. An answer of the wrong kind is an error: a number for something else is worse than none.
 func drive(g *gate, l load, d time.Duration) (sample, error) {
 	service, redis, idle, start := g.cpu(), cpuOf(g.redis), idleTime(), time.Now()
-	args := []string{"-t1", "-c" + strconv.Itoa(l.connections), "-d" + strconv.Itoa(int(d.Seconds())) + "s", "--timeout", "5s", "-s", l.script, g.url}
+	args := []string{"-t1", "-c" + strconv.Itoa(l.connections), "-d" + strconv.Itoa(int(d.Seconds())) + "s", "--timeout", "5s", "-s", l.script, g.url + l.path}
 	if l.ordered {
 		args = append(args, "ordered")
 	}
@@ -80,12 +81,12 @@ func (s *scenario) run(d time.Duration) error {
 	var both [2]sample
 	for i := range both {
 		which := (i + len(s.rounds)) % 2
-		g, l := s.gate, s.load
+		g := s.gate
 		if which == 1 {
-			g, l.refused = s.floor, false
+			g = s.floor
 		}
 		var err error
-		if both[which], err = drive(g, l, d); err != nil {
+		if both[which], err = drive(g, s.load, d); err != nil {
 			return fmt.Errorf("%s: %w", s.name, err)
 		}
 	}

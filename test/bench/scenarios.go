@@ -41,13 +41,13 @@ func (b *bench) scenarios() ([]*scenario, error) {
 	return s.list, nil
 }
 
-// add adds a scenario if it is wanted.
-func (s *stage) add(name string, g, floor *gate, secrets []string, refused bool) error {
+// add adds a scenario if it is wanted. refusal is the floor's path for what every check shall be refused as; "": all are allowed.
+func (s *stage) add(name string, g, floor *gate, secrets []string, refusal string) error {
 	if !s.wanted(name) {
 		return nil
 	}
 	script, err := s.script(strings.ReplaceAll(name, " ", "-"), secrets)
-	s.list = append(s.list, &scenario{name: name, gate: g, floor: floor, load: load{script: script, connections: connections, refused: refused}})
+	s.list = append(s.list, &scenario{name: name, gate: g, floor: floor, load: load{script: script, path: refusal, connections: connections, refused: refusal != ""}})
 	return err
 }
 
@@ -66,14 +66,14 @@ func (s *stage) addPlain() error {
 	for _, load := range []struct {
 		name    string
 		keys    []string
-		refused bool
+		refusal string
 	}{
-		{"uniform", s.keys, false},
-		{"hot", []string{hot.Secret}, false},
-		{"over quota", []string{limited.Secret}, true},
-		{"unknown", unknownKeys(len(s.keys)), true},
+		{"uniform", s.keys, ""},
+		{"hot", []string{hot.Secret}, ""},
+		{"over quota", []string{limited.Secret}, "limited"},
+		{"unknown", unknownKeys(len(s.keys)), "unknown"},
 	} {
-		if err := s.add(load.name, s.gate, s.floor, load.keys, load.refused); err != nil {
+		if err := s.add(load.name, s.gate, s.floor, load.keys, load.refusal); err != nil {
 			return err
 		}
 	}
@@ -110,7 +110,7 @@ func (s *stage) addEmbedded() error {
 	if err != nil {
 		return err
 	}
-	return s.add("embedded", g, s.floor, keys, false)
+	return s.add("embedded", g, s.floor, keys, "")
 }
 
 // addProxies adds uniform load through each proxy of deploy/: before tpgate, and before the floor. Another floor is the backend.
@@ -131,7 +131,7 @@ func (s *stage) addProxies() error {
 		if err != nil {
 			return err
 		}
-		if err := s.add(proxy.name, g, floor, s.keys, false); err != nil {
+		if err := s.add(proxy.name, g, floor, s.keys, ""); err != nil {
 			return err
 		}
 	}
@@ -154,5 +154,5 @@ func (s *stage) addCluster() error {
 	if err != nil {
 		return err
 	}
-	return s.add("cluster", g, s.floor, keys, false)
+	return s.add("cluster", g, s.floor, keys, "")
 }

@@ -1,4 +1,4 @@
-// Command floor answers every request as tpgate answers an allowed check, and decides nothing: what remains is what any HTTP server of this kind costs.
+// Command floor answers every request as tpgate answers a check that is allowed, limited or of an unknown key, and decides nothing: what remains is what any HTTP server of this kind costs.
 // Its settings and headers are those of package authz (http.go, answer.go), written once more, as the bench imports nothing of what it measures.
 package main
 
@@ -12,16 +12,33 @@ import (
 	"github.com/valyala/fasthttp"
 )
 
-// headers are those of an allowed check, in its order and of its usual lengths.
-var headers = [][2][]byte{
-	{[]byte("RateLimit-Policy"), []byte(`"key";q=1000000;w=60`)},
-	{[]byte("RateLimit"), []byte(`"key";r=999983;t=60`)},
-	{[]byte("X-RateLimit-Limit"), []byte("1000000")},
-	{[]byte("X-RateLimit-Remaining"), []byte("999983")},
-	{[]byte("X-RateLimit-Reset"), []byte("1795458255")},
-	{[]byte("Cache-Control"), []byte("no-store")},
-	{[]byte("X-Workspace-Id"), []byte("bench-000")},
-	{[]byte("X-Api-Key-Id"), []byte("5s4B9CkQe2oKq1Xw")},
+// answer is what tpgate would say, header by header.
+type answer struct {
+	status  int
+	headers [][2][]byte
+	body    []byte
+}
+
+var (
+	allowed = answer{fasthttp.StatusOK, headers(
+		"RateLimit-Policy", `"key";q=1000000;w=60`, "RateLimit", `"key";r=999983;t=60`,
+		"X-RateLimit-Limit", "1000000", "X-RateLimit-Remaining", "999983", "X-RateLimit-Reset", "1795458255",
+		"Cache-Control", "no-store", "X-Workspace-Id", "bench-000", "X-Api-Key-Id", "5s4B9CkQe2oKq1Xw"), nil}
+	limited = answer{fasthttp.StatusTooManyRequests, headers(
+		"Retry-After", "2678399", "RateLimit-Policy", `"key";q=1;w=2678400`, "RateLimit", `"key";r=0;t=2678399`,
+		"X-RateLimit-Limit", "1", "X-RateLimit-Remaining", "0", "X-RateLimit-Reset", "1798136655",
+		"Cache-Control", "no-store", "Content-Type", "application/json"),
+		[]byte(`{"name":"rate_limit_exceeded","message":"Rate limit exceeded. Please retry after 2678399 seconds.","retry_after_seconds":2678399}`)}
+	unknown = answer{fasthttp.StatusUnauthorized, headers(
+		"WWW-Authenticate", `Bearer realm="api", error="invalid_token"`, "Cache-Control", "no-store", "Content-Type", "application/json"),
+		[]byte(`{"name":"invalid_api_key","message":"Invalid API key."}`)}
+)
+
+func headers(pairs ...string) (list [][2][]byte) {
+	for i := 0; i < len(pairs); i += 2 {
+		list = append(list, [2][]byte{[]byte(pairs[i]), []byte(pairs[i+1])})
+	}
+	return list
 }
 
 func main() {
@@ -35,7 +52,7 @@ func main() {
 
 func serve(listen string) error {
 	server := &fasthttp.Server{
-		Handler:        answer,
+		Handler:        say,
 		HeaderReceived: skipBody,
 		ReadTimeout:    2 * time.Second, WriteTimeout: 2 * time.Second, IdleTimeout: 100 * time.Second,
 		ReadBufferSize:               64 << 10,
@@ -56,11 +73,20 @@ func serve(listen string) error {
 	return server.Serve(ln)
 }
 
-func answer(ctx *fasthttp.RequestCtx) {
-	for _, h := range headers {
+// say answers by the path, which means nothing to tpgate.
+func say(ctx *fasthttp.RequestCtx) {
+	a := &allowed
+	switch string(ctx.RequestURI()) {
+	case "/limited":
+		a = &limited
+	case "/unknown":
+		a = &unknown
+	}
+	for _, h := range a.headers {
 		ctx.Response.Header.SetCanonical(h[0], h[1])
 	}
-	ctx.Response.SetStatusCode(fasthttp.StatusOK)
+	ctx.Response.SetStatusCode(a.status)
+	ctx.Response.SetBody(a.body)
 }
 
 // skipBody is what tpgate does so that no announced body is waited for.
