@@ -34,12 +34,12 @@ local function limit_of(encoded)
 	return limit
 end
 
--- bisect returns the index of the first element younger than cut, and the element, where element dead is not younger and element alive (nil: not read yet) is.
+-- bisect returns the index of the first element younger than cut, and the element, where element dead is not younger and element alive (nil: not read yet) is, or is beyond the end.
 local function bisect(list, dead, alive, element, cut)
 	while alive - dead > 1 do
 		local middle = floor((dead + alive) / 2)
 		local stamp = call('LINDEX', list, middle)
-		if stamp > cut then
+		if not stamp or stamp > cut then
 			alive, element = middle, stamp
 		else
 			dead = middle
@@ -110,38 +110,47 @@ local function admit(list, limit, n, newest, dead)
 	if (not newest or newest < period) and call('PTTL', list) < least then call('PEXPIRE', list, format('%d', 2 * limit.widest / 1000 + 15000)) end
 end
 
+-- first_alive returns the index of the first element younger than cut, and the element, of a list whose first is not and whose newest is.
+local function first_alive(list, cut)
+	local dead, step = 0, 1
+	while true do
+		local stamp = call('LINDEX', list, dead + step)
+		if not stamp or stamp > cut then return bisect(list, dead, dead + step, stamp, cut) end
+		dead, step = dead + step, step * 2
+	end
+end
+
 -- take_one is take for the usual case of one quota with one window; a script may call it itself.
 local function take_one(n, list, limit)
-	local w, count, oldest, dead = limit[1], 0, now, 0
+	local w, dead, live, oldest = limit[1], 0, 0, now
 	local newest = call('LINDEX', list, '-1')
-	if n == 1 and newest and newest <= now and newest >= period then -- in use, so its TTL was looked after
+	if newest and newest > now and newest - now_us > w.length then
+		forget_future(list, call('LLEN', list), w.length)
+		newest = now
+	end
+	if newest and newest <= w.cut then
+		if w.permits > 0 then call('DEL', list) end
+		newest = false
+	end
+	if newest then
 		oldest = call('LINDEX', list, '0')
-		if oldest > w.cut then -- all is live: to append tells how many there are, which spares the call that asks
+		if oldest <= w.cut then dead, oldest = first_alive(list, w.cut) end
+		if n == 1 and newest <= now and newest >= period then -- in use, so its TTL was looked after. To append tells the length, which spares the call that asks
 			local length = try('RPUSH', list, now)
 			if type(length) == 'number' then
-				if length <= w.permits then return 1, 1, w, w.permits - length, oldest end
+				if length - dead <= w.permits then
+					if dead > 0 then call('LTRIM', list, dead, '-1') end
+					return 1, 1, w, w.permits - length + dead, oldest
+				end
 				call('RPOP', list)
 			end
 		end
-		oldest = now
-	end
-	if newest then
-		local length = call('LLEN', list)
-		if newest > now and newest - now_us > limit.widest then
-			forget_future(list, length, limit.widest)
-			newest = now
-		end
-		if newest <= w.cut then
-			dead, newest = length, false
-		elseif length <= w.permits then -- as live does, without a call
-			oldest = call('LINDEX', list, '0')
-			count = length
-			if oldest <= w.cut then count, oldest, dead = live(list, length, w) end
-		else
-			count, oldest, dead = live(list, length, w)
+		live = call('LLEN', list) - dead
+		if live > w.permits then -- there were more before
+			live, oldest = w.permits, w.permits > 0 and call('LINDEX', list, '-' .. w.permits) or now
 		end
 	end
-	local left = w.permits - count
+	local left = w.permits - live
 	if n > left then n = left end
 	if n > 0 then admit(list, limit, n, newest, dead) end
 	return n, 1, w, left - n, oldest

@@ -14,11 +14,16 @@ const legacyEvery = time.Second
 // Import adds keys in four pipelines: what was imported before, records, index entries, fingerprints. A crash between them leaves what Create leaves, and importing again completes it.
 func (r *Redis) Import(ctx context.Context, keys []Key) []error {
 	defer r.changed("import", time.Now())
-	b := &importBatch{Redis: r, keys: keys, errs: make([]error, len(keys))}
+	b := &importBatch{Redis: r, keys: keys, errs: make([]error, len(keys)), repeats: map[int]int{}}
 	for _, step := range []func(context.Context) error{b.prepare, b.findImported, b.writeRecords, b.writeIndex, b.writeFingerprints} {
 		if err := step(ctx); err != nil {
 			b.failRest(err)
 			break
+		}
+	}
+	for again, first := range b.repeats {
+		if keys[again].Workspace == keys[first].Workspace {
+			keys[again].ID = keys[first].ID
 		}
 	}
 	for i, err := range b.errs {
@@ -30,8 +35,9 @@ func (r *Redis) Import(ctx context.Context, keys []Key) []error {
 // importBatch is an import under way. A key with an error takes part in no further step.
 type importBatch struct {
 	*Redis
-	keys []Key
-	errs []error
+	keys    []Key
+	errs    []error
+	repeats map[int]int // keys with the fingerprint of another one before them, and that one
 }
 
 func (b *importBatch) place(i int) place { return place{b.keys[i].Workspace, b.keys[i].ID} }
@@ -71,9 +77,14 @@ func (b *importBatch) pipelined(ctx context.Context, command func(redis.Pipeline
 
 // prepare gives ids, has Redis load the scripts that pipelines name only, and enters the workspaces.
 func (b *importBatch) prepare(ctx context.Context) error {
-	workspaces, legacy := map[string]bool{}, false
+	workspaces, legacy, seen := map[string]bool{}, false, map[Digest]int{}
 	for i := range b.keys {
 		k := &b.keys[i]
+		if first, again := seen[k.Fingerprint]; again && k.Fingerprint != (Digest{}) {
+			b.errs[i], b.repeats[i] = ErrExists, first
+			continue
+		}
+		seen[k.Fingerprint] = i
 		*k = toMilliseconds(*k)
 		k.Version = 1
 		if k.ID == "" {

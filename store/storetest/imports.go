@@ -204,15 +204,16 @@ func importDuplicates(f *fixture) {
 		imported("a", func(k *store.Key) { k.ID = "one" }),
 		imported("a", func(k *store.Key) { k.Digest, k.Fingerprint = first.Digest, first.Fingerprint }),
 		imported("b"),
+		imported("a", func(k *store.Key) { k.Fingerprint = first.Fingerprint }),
 	}
 	errs := f.Import(f.Context(), keys)
-	for i, exists := range []bool{false, true, true, true, false} {
+	for i, exists := range []bool{false, true, true, true, false, true} {
 		if errors.Is(errs[i], store.ErrExists) != exists || !exists && errs[i] != nil {
 			f.Fatalf("key %d: error %v, want ErrExists: %t", i, errs[i], exists)
 		}
 	}
-	if keys[3].ID != "one" {
-		f.Fatalf("the row that came twice is told to be %q, want one", keys[3].ID)
+	if keys[3].ID != "one" || keys[5].ID != "one" {
+		f.Fatalf("the row that came thrice is told to be %q and %q, want one", keys[3].ID, keys[5].ID)
 	}
 	if a, b := f.ids("a", 10), f.ids("b", 10); !slices.Equal(a, []string{"one"}) || !slices.Equal(b, []string{keys[4].ID}) {
 		f.Fatalf("listed are %v and %v", a, b)
@@ -221,6 +222,7 @@ func importDuplicates(f *fixture) {
 		f.Fatalf("the key is %s", d.KeyID)
 	}
 	f.want(store.Unknown, keys[2].Digest)
+	f.want(store.Unknown, keys[5].Digest)
 }
 
 func importMany(f *fixture) {

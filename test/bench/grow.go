@@ -136,7 +136,7 @@ func (b *bench) growKeys(result *growth) error {
 }
 
 func (b *bench) growConnections(result *growth) error {
-	sizes := []int{64, 1_000, manyConnections}
+	sizes := []int{64, 256, 1_000, manyConnections}
 	g, floor, _, err := b.onRedis()
 	if err != nil {
 		return err
