@@ -2,7 +2,7 @@
 # test   everything that must hold before a change lands: tools, lint, all tests
 # faults the black-box tests with their full counts, a quarter of an hour
 # fuzz   every fuzz target for FUZZTIME
-# bench  what a check costs against a server that decides nothing, seven minutes; ends non-zero when a target is missed
+# bench  what a check costs against a server that decides nothing, eight minutes; ends non-zero when a target is missed
 # bench-redis  instructions of Redis per decision, by callgrind
 # bench-grow   how the cost grows with keys, connections, distance and instances, with plots
 # What make bench and make bench-grow measure is written to RESULTS; that of the README is in test/bench/results.
@@ -50,4 +50,4 @@ bench-redis: tools-bench
 	TPGATE_BENCH_REDIS=1 go test ./store -run TestInstructions -v -count=1
 
 bench-grow: tools-bench
-	go run ./test/bench -grow -results $(RESULTS)
+	go run ./test/bench -grow -rounds 5 -results $(RESULTS)

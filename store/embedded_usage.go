@@ -67,7 +67,7 @@ func usageName(day int64, p place) []byte {
 // Usage reads the last days, after adding what this process has counted.
 func (e *Embedded) Usage(_ context.Context, workspace, id string) ([]Usage, error) {
 	var list []Usage
-	if err := e.tally.flush(); err != nil {
+	if _, err := e.tally.flush(); err != nil {
 		return nil, err
 	}
 	now := time.Now()

@@ -55,7 +55,7 @@ func (r *Redis) addUsage(hour time.Time, list []counts) error {
 // Usage reads the last days, after adding what this process has counted.
 func (r *Redis) Usage(ctx context.Context, workspace, id string) ([]Usage, error) {
 	defer r.metrics.observe("usage", time.Now())
-	if err := r.tally.flush(); err != nil {
+	if _, err := r.tally.flush(); err != nil {
 		return nil, err
 	}
 	now := time.Now()

@@ -68,7 +68,8 @@ type Journal interface {
 
 // Meter tells how often keys are used.
 type Meter interface {
-	// Usage returns the hours of the last 30 days in which the key was checked, oldest first. What other instances have counted is at most ten seconds behind.
+	// Usage returns the hours of the last 30 days in which the key was checked, oldest first. What other instances have counted is ten seconds behind, for each 10,000 keys that
+	// are in use there.
 	Usage(ctx context.Context, workspace, id string) ([]Usage, error)
 }
 

@@ -8,10 +8,11 @@ import (
 	"time"
 )
 
-// How often a key is used is counted in memory, by the hour, and added to what the store holds every [tallyEvery]: a check pays one atomic addition. What was counted since dies with a process that is
-// killed. Each day of a key is one value of 24 hours, two big-endian numbers of 4 bytes each: allowed and refused.
+// How often a key is used is counted in memory, and added to what the store holds for this hour every [tallyEvery]: a check pays one atomic addition. Of more than [tallySize] keys some wait for
+// the next time, so that the store is not kept from checks. What waits dies with a process that is killed. Each day of a key is one value of 24 hours, two big-endian numbers of 4 bytes each: allowed and refused.
 const (
 	tallyEvery = 10 * time.Second
+	tallySize  = 10_000
 	usageDays  = 30
 	// usageLength is the length of a day's value.
 	usageLength = 24 * 2 * 4
@@ -57,31 +58,33 @@ func (t *tally) count(c *metered, verdict Verdict) {
 	t.waiting = append(t.waiting, c)
 }
 
-// takeAll returns what was counted, and begins anew.
-func (t *tally) takeAll() []counts {
+// take returns what was counted of those who wait longest, has their counts begin anew, and reports whether nobody else waits.
+func (t *tally) take() (list []counts, all bool) {
 	t.mu.Lock()
-	waiting := t.waiting
-	t.waiting = nil
+	n := min(len(t.waiting), tallySize)
+	waiting := t.waiting[:n:n]
+	t.waiting = t.waiting[n:]
+	all = len(t.waiting) == 0
 	t.mu.Unlock()
-	list := make([]counts, 0, len(waiting))
+	list = make([]counts, 0, len(waiting))
 	for _, c := range waiting {
 		if taken := (counts{c.place, c.allowed.Swap(0), c.refused.Swap(0)}); taken.allowed+taken.refused > 0 {
 			list = append(list, taken)
 		}
 	}
-	return list
+	return list, all
 }
 
-// flush adds what was counted to the store. What could not be written is lost: it may have been added.
-func (t *tally) flush() error {
-	list := t.takeAll()
-	if len(list) == 0 {
-		return nil
+// flush adds what was counted to the store, and reports whether that was all. What could not be written is lost: it may have been added.
+func (t *tally) flush() (all bool, err error) {
+	list, all := t.take()
+	if len(list) > 0 {
+		err = t.add(time.Now().UTC().Truncate(time.Hour), list)
 	}
-	return t.add(time.Now().UTC().Truncate(time.Hour), list)
+	return all, err
 }
 
-// flushForever flushes until stop, and then once more.
+// flushForever flushes until stop, and then what is left, for as long as one flush may take.
 func (t *tally) flushForever(stop <-chan struct{}, logger *slog.Logger) {
 	ticker := time.NewTicker(tallyEvery)
 	defer ticker.Stop()
@@ -92,7 +95,10 @@ func (t *tally) flushForever(stop <-chan struct{}, logger *slog.Logger) {
 			ended = true
 		case <-ticker.C:
 		}
-		err := t.flush()
+		all, err := t.flush()
+		for end := time.Now().Add(tallyEvery); ended && !all && err == nil && time.Now().Before(end); {
+			all, err = t.flush()
+		}
 		if err != nil && !failing {
 			logger.Error("usage of keys cannot be written, and is lost", "error", err)
 		}

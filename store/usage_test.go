@@ -100,3 +100,28 @@ func TestRedisUsageEnds(t *testing.T) {
 		}
 	}
 }
+
+func TestTallyTakesSome(t *testing.T) {
+	var added []int
+	tally := tally{add: func(_ time.Time, list []counts) error {
+		added = append(added, len(list))
+		return nil
+	}}
+	for range 2*tallySize + 5 {
+		tally.count(&metered{}, Allowed)
+	}
+	for _, last := range []bool{false, false, true, true} {
+		if all, err := tally.flush(); all != last || err != nil {
+			t.Fatalf("after %v: all %t, %v", added, all, err)
+		}
+	}
+	for range tallySize + 7 {
+		tally.count(&metered{}, Limited)
+	}
+	stop := make(chan struct{})
+	close(stop)
+	tally.flushForever(stop, slog.New(slog.DiscardHandler))
+	if got, want := fmt.Sprint(added), fmt.Sprint([]int{tallySize, tallySize, 5, tallySize, 7}); got != want {
+		t.Errorf("added %s, want %s", got, want)
+	}
+}

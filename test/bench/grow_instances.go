@@ -38,7 +38,11 @@ func (b *bench) growInstances(result *growth) error {
 		for i := range sizes {
 			n := sizes[(i+round)%len(sizes)]
 			settle(b.settle)
-			s, err := driveTogether(gates[:n], load{script: script, connections: connections / n}, time.Duration(b.seconds)*time.Second)
+			l := load{script: script, connections: connections / n}
+			if _, err := driveTogether(gates[:n], l, leadIn); err != nil {
+				return err
+			}
+			s, err := driveTogether(gates[:n], l, time.Duration(b.seconds)*time.Second)
 			if err != nil {
 				return err
 			}

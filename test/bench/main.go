@@ -38,7 +38,7 @@ type bench struct {
 
 func main() {
 	var o options
-	flag.IntVar(&o.rounds, "rounds", 11, "rounds for each scenario")
+	flag.IntVar(&o.rounds, "rounds", 9, "rounds for each scenario")
 	flag.IntVar(&o.seconds, "seconds", 2, "how long each gate is driven in a round")
 	flag.IntVar(&o.keys, "keys", 10_000, "keys of the uniform load")
 	flag.StringVar(&o.only, "only", "", "comma-separated names of scenarios; empty: all")
