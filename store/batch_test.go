@@ -204,3 +204,41 @@ func TestCloseLeavesNothing(t *testing.T) {
 	stacks := make([]byte, 1<<20)
 	t.Errorf("%d goroutines before, %d after:\n%s", before, after, strings.ReplaceAll(string(stacks[:runtime.Stack(stacks, true)]), "\t", "  "))
 }
+
+// TestDepart has checks gather while flights are under way: the first leaves alone, then enough entries leave together, until there are too many flights or a pace has passed.
+// Checks of one key are one entry, and wait.
+func TestDepart(t *testing.T) {
+	for _, c := range []struct {
+		name     string
+		underway int
+		entries  int
+		callers  int // of each entry
+		since    time.Duration
+		leave    bool
+	}{
+		{"nothing waits", 0, 0, 0, 0, false},
+		{"nothing under way", 0, 1, 1, 0, true},
+		{"too few", 1, enough - 1, 1, 0, false},
+		{"enough", 1, enough, 1, 0, true},
+		{"many of one key", 1, 1, 10 * enough, 0, false},
+		{"the last flight", maxAtOnce - 1, enough, 1, 0, true},
+		{"too many flights", maxAtOnce, 10 * enough, 1, 0, false},
+		{"a pace later", maxAtOnce, 1, 1, pace, true},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			g := newGatherer(&pilot{})
+			g.idle, g.underway, g.departed = []*lane{{}}, c.underway, time.Now().Add(-c.since)
+			if c.since == 0 {
+				g.departed = time.Now().Add(time.Hour)
+			}
+			for i := range c.entries {
+				for range c.callers {
+					g.waiting.add(&call{digest: Digest{byte(i), byte(i >> 8)}, place: place{"w", "k"}})
+				}
+			}
+			if left := g.depart() != nil; left != c.leave {
+				t.Errorf("left: %t, want %t", left, c.leave)
+			}
+		})
+	}
+}
