@@ -60,7 +60,7 @@ func openKeyFile(dir string) (*keyFile, error) {
 	})
 	switch {
 	case errors.Is(err, bbolterrors.ErrTimeout):
-		return nil, fmt.Errorf("%s is in use by another tpgate process: stop it, or give this one another --data-dir, or use --redis-url to run several", path)
+		return nil, fmt.Errorf("%s is %w: stop it, or give this one another --data-dir, or use --redis-url to run several", path, ErrInUse)
 	case err != nil && f != nil:
 		return nil, errors.Join(err, f.db.Close())
 	case err != nil:

@@ -74,6 +74,30 @@ var (
 
 // OpenRedis connects, checks that the store is the known one and fit for keys, and claims an empty one. ctx bounds the opening only.
 func OpenRedis(ctx context.Context, config RedisConfig) (*Redis, error) {
+	r, err := connectRedis(ctx, config)
+	if err != nil {
+		return nil, err
+	}
+	if err := r.claimStore(ctx, config); err != nil {
+		return nil, errors.Join(err, r.control.Close())
+	}
+	r.tally.add = r.addUsage
+	background, stop := context.WithCancel(context.WithoutCancel(ctx))
+	r.stop = stop
+	r.checks, err = newRouter(ctx, r, r.control)
+	if err != nil {
+		stop()
+		return nil, errors.Join(err, r.control.Close())
+	}
+	r.tasks.Go(func() { r.sweepForever(background) })
+	r.tasks.Go(func() { r.checks.reloadForever(background) })
+	r.tasks.Go(func() { r.watchLegacy(background) })
+	r.tasks.Go(func() { r.tally.flushForever(background.Done(), r.logger) })
+	return r, nil
+}
+
+// connectRedis connects, and checks that Redis is fit for keys.
+func connectRedis(ctx context.Context, config RedisConfig) (*Redis, error) {
 	options, err := redisOptions(config)
 	if err != nil {
 		return nil, err
@@ -81,25 +105,24 @@ func OpenRedis(ctx context.Context, config RedisConfig) (*Redis, error) {
 	redis.SetLogger(silent{}) // go-redis has one logger a process
 	client := redis.NewUniversalClient(options)
 	r := &Redis{names: newNames(config.Prefix), defaults: config.Defaults, shared: len(config.Defaults.WorkspaceLimit.Windows()) > 0, control: client, metrics: config.Metrics, logger: config.Logger}
-	if err := errors.Join(r.fit(ctx)); err != nil {
+	if err := r.fit(ctx); err != nil {
 		return nil, errors.Join(err, client.Close())
 	}
-	if err := r.claimStore(ctx, config); err != nil {
-		return nil, errors.Join(err, client.Close())
-	}
-	r.tally.add = r.addUsage
-	background, stop := context.WithCancel(context.WithoutCancel(ctx))
-	r.stop = stop
-	r.checks, err = newRouter(ctx, r, client)
-	if err != nil {
-		stop()
-		return nil, errors.Join(err, client.Close())
-	}
-	r.tasks.Go(func() { r.sweepForever(background) })
-	r.tasks.Go(func() { r.checks.reloadForever(background) })
-	r.tasks.Go(func() { r.watchLegacy(background) })
-	r.tasks.Go(func() { r.tally.flushForever(background.Done(), r.logger) })
 	return r, nil
+}
+
+// CheckRedis returns what would keep [OpenRedis] from opening, and writes nothing: an empty Redis stays empty.
+func CheckRedis(ctx context.Context, config RedisConfig) error {
+	r, err := connectRedis(ctx, config)
+	if err != nil {
+		return err
+	}
+	held, err := r.recognize(ctx, config)
+	if err == nil && held["complete"] == "1" && !config.AcceptEmpty {
+		r.id = held["id"]
+		err = r.markBuckets(ctx, true)
+	}
+	return errors.Join(err, r.control.Close())
 }
 
 // ID returns the store's id, chosen at random when it was first used. The installation should remember it as the next KnownID.

@@ -110,20 +110,30 @@ func fromSentinel(options *redis.UniversalOptions, text string) error {
 	return nil
 }
 
+// recognize reads what Redis holds of a store: nothing, or the one that this installation knows.
+func (r *Redis) recognize(ctx context.Context, config RedisConfig) (held map[string]string, err error) {
+	if held, err = r.control.HGetAll(ctx, r.names.store()).Result(); err != nil {
+		return nil, fmt.Errorf("reading the store's id: %w", err)
+	}
+	id, known := held["id"], config.KnownID
+	switch {
+	case known == "" || config.AcceptEmpty || id == known:
+		return held, nil
+	case id == "":
+		return nil, fmt.Errorf("this Redis is empty, but this installation has kept keys in it (store %s): restore its data, or, if all keys shall be gone, start once with --accept-empty-store", known)
+	default:
+		return nil, fmt.Errorf("this Redis holds store %s, but this installation knows store %s: point --redis-url at the right one, use another --data-dir, or start once with --accept-empty-store", id, known)
+	}
+}
+
 // claimStore makes sure that Redis holds the store this installation knows, and makes an empty Redis into a store.
 // The id is written first and the buckets of the index after it: until all are marked, the store is not complete, and checks answer [Unavailable].
 func (r *Redis) claimStore(ctx context.Context, config RedisConfig) error {
-	held, err := r.control.HGetAll(ctx, r.names.store()).Result()
+	held, err := r.recognize(ctx, config)
 	if err != nil {
-		return fmt.Errorf("reading the store's id: %w", err)
+		return err
 	}
-	known := config.KnownID
-	switch {
-	case held["id"] == "" && known != "" && !config.AcceptEmpty:
-		return fmt.Errorf("this Redis is empty, but this installation has kept keys in it (store %s): restore its data, or, if all keys shall be gone, start once with --accept-empty-store", known)
-	case held["id"] != "" && known != "" && held["id"] != known && !config.AcceptEmpty:
-		return fmt.Errorf("this Redis holds store %s, but this installation knows store %s: point --redis-url at the right one, use another --data-dir, or start once with --accept-empty-store", held["id"], known)
-	case held["id"] == "":
+	if held["id"] == "" {
 		if err := r.control.HSetNX(ctx, r.names.store(), "id", random(storeIDLength)).Err(); err != nil {
 			return fmt.Errorf("claiming the empty Redis: %w", err)
 		}

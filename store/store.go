@@ -18,6 +18,7 @@ var (
 	ErrNotFound = errors.New("no such key in this workspace")
 	ErrExists   = errors.New("the key or its id exists already")
 	ErrGap      = errors.New("revocations may be missing")
+	ErrInUse    = errors.New("in use by another tpgate process") // the embedded store
 	ErrConflict = errors.New("the key was changed by others at the same time too often: try again")
 )
 

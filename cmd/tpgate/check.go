@@ -27,7 +27,7 @@ func (c *serveConfig) checkAll(ctx context.Context, w world, faults error) error
 	if usage, ok := errors.AsType[usageError](faults); ok {
 		faults = usage.error // what is asked for here is the answer, not a wrong call
 	}
-	faults = errors.Join(faults, c.checkStore(ctx), c.checkToken())
+	faults = errors.Join(faults, c.checkStore(ctx, w), c.checkToken())
 	if faults != nil {
 		return faults
 	}
@@ -35,16 +35,29 @@ func (c *serveConfig) checkAll(ctx context.Context, w world, faults error) error
 	return nil
 }
 
-// checkStore opens the store and closes it again. An embedded store that is not there yet would be made: then only the directory is looked at.
-func (c *serveConfig) checkStore(ctx context.Context) error {
-	if c.redisURL == "" {
-		if _, err := os.Stat(filepath.Join(c.dataDir, "keys.db")); errors.Is(err, fs.ErrNotExist) {
-			return checkWritable(c.dataDir)
+// checkStore looks at the store and leaves it as it is: an embedded one that is not there yet is not made, one that a running service uses is its own, and an empty Redis stays empty.
+func (c *serveConfig) checkStore(ctx context.Context, w world) error {
+	metrics, logger := store.NewMetrics(prometheus.NewRegistry()), slog.New(slog.DiscardHandler)
+	if c.redisURL != "" {
+		if store.CheckRedisURL(c.redisURL) != nil {
+			return nil // told already
 		}
-	} else if store.CheckRedisURL(c.redisURL) != nil {
-		return nil // told already
+		config, err := c.redisConfig(metrics, logger)
+		if err != nil {
+			return err
+		}
+		ctx, cancel := context.WithTimeout(ctx, openTimeout)
+		defer cancel()
+		return store.CheckRedis(ctx, config)
 	}
-	keys, err := openStore(ctx, c, store.NewMetrics(prometheus.NewRegistry()), slog.New(slog.DiscardHandler))
+	if _, err := os.Stat(filepath.Join(c.dataDir, "keys.db")); errors.Is(err, fs.ErrNotExist) {
+		return checkWritable(c.dataDir)
+	}
+	keys, err := openStore(ctx, c, metrics, logger)
+	if errors.Is(err, store.ErrInUse) {
+		fmt.Fprintf(w.stderr, "warning: the store in %s is not looked at, since a running tpgate uses it\n", c.dataDir)
+		return nil
+	}
 	if err != nil {
 		return err
 	}

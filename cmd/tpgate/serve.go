@@ -82,24 +82,34 @@ func openStore(ctx context.Context, c *serveConfig, metrics *store.Metrics, logg
 	}
 	ctx, cancel := context.WithTimeout(ctx, openTimeout)
 	defer cancel()
-	idFile := filepath.Join(c.dataDir, "store-id")
-	known, err := os.ReadFile(idFile)
-	if err != nil && !errors.Is(err, fs.ErrNotExist) {
-		return nil, fmt.Errorf("reading the known store's id: %w", err)
-	}
-	r, err := store.OpenRedis(ctx, store.RedisConfig{
-		URL: c.redisURL, Password: c.redisPassword, Prefix: c.redisPrefix, Defaults: c.defaults,
-		KnownID: strings.TrimSpace(string(known)), AcceptEmpty: c.acceptEmpty, Metrics: metrics, Logger: logger,
-	})
+	config, err := c.redisConfig(metrics, logger)
 	if err != nil {
 		return nil, err
 	}
-	if !c.check && strings.TrimSpace(string(known)) != r.ID() {
-		if err := writePrivate(idFile, r.ID()+"\n", os.Rename); err != nil {
+	r, err := store.OpenRedis(ctx, config)
+	if err != nil {
+		return nil, err
+	}
+	if config.KnownID != r.ID() {
+		if err := writePrivate(c.idFile(), r.ID()+"\n", os.Rename); err != nil {
 			return nil, errors.Join(fmt.Errorf("remembering the store's id: %w", err), r.Close())
 		}
 	}
 	return r, nil
+}
+
+// idFile is where the installation remembers which Redis its keys are in.
+func (c *serveConfig) idFile() string { return filepath.Join(c.dataDir, "store-id") }
+
+func (c *serveConfig) redisConfig(metrics *store.Metrics, logger *slog.Logger) (store.RedisConfig, error) {
+	known, err := os.ReadFile(c.idFile())
+	if err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return store.RedisConfig{}, fmt.Errorf("reading the known store's id: %w", err)
+	}
+	return store.RedisConfig{
+		URL: c.redisURL, Password: c.redisPassword, Prefix: c.redisPrefix, Defaults: c.defaults,
+		KnownID: strings.TrimSpace(string(known)), AcceptEmpty: c.acceptEmpty, Metrics: metrics, Logger: logger,
+	}, nil
 }
 
 // service is the three listeners and what stands behind them.
