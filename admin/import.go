@@ -240,10 +240,12 @@ type ExportLine struct {
 
 func exportOf(k *store.Key) ExportLine {
 	line := ExportLine{
-		Workspace: k.Workspace, ID: k.ID, Name: k.Name, Hint: k.Hint, Lookup: k.Legacy.Lookup, Hash: k.Legacy.Hash,
+		Workspace: k.Workspace, ID: k.ID, Name: k.Name, Hint: k.Hint,
 		ExpiresAt: timeText(k.ExpiresAt), LastUsed: timeText(k.LastUsedAt), CreatedAt: timeText(k.CreatedAt), Limit: limitText(k.Limit), Disabled: k.Disabled,
 	}
-	if line.Hash == "" {
+	if k.IsLegacy() {
+		line.Lookup, line.Hash = k.Legacy.Lookup, k.Legacy.Hash
+	} else {
 		line.SHA256 = fmt.Sprintf("%x", k.Digest)
 	}
 	return line

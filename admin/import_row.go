@@ -81,7 +81,7 @@ func (a *API) readHash(r row, key *store.Key) error {
 		return errors.New("there is sha256 and token_hash: give one of them")
 	case hash != "":
 		digest, err := parseDigest(hash)
-		key.Digest, key.Fingerprint = digest, store.FingerprintOf(hex.EncodeToString(digest[:]))
+		key.Digest, key.Fingerprint = digest, digest.Fingerprint()
 		if key.Hint == "" {
 			key.Hint = a.config.Tokens.HintOf("")
 		}

@@ -124,11 +124,14 @@ func (a *API) rotateKey(r *request) (reply, error) {
 	}
 	secret, now := a.config.Tokens.New(), time.Now().UTC()
 	key, err := a.config.Store.UpdateKey(r.Context(), r.workspace, r.id, func(k *store.Key) error {
+		if overlap == 0 || !k.IsLegacy() {
+			k.Legacy = store.Legacy{} // else the bcrypt hash goes on verifying the old secret
+		}
 		k.Previous, k.PreviousUntil = store.Digest{}, time.Time{}
 		if overlap > 0 {
 			k.Previous, k.PreviousUntil = k.Digest, now.Add(overlap).Truncate(time.Millisecond)
 		}
-		k.Digest, k.Hint, k.Legacy = a.config.Tokens.DigestOf(secret), a.config.Tokens.Hint(secret), store.Legacy{}
+		k.Digest, k.Hint = a.config.Tokens.DigestOf(secret), a.config.Tokens.Hint(secret)
 		return nil
 	})
 	if err == nil && overlap == 0 {
@@ -152,11 +155,9 @@ func (a *API) deleteKeys(r *request) (reply, error) {
 	if err := a.record(r, "keys.delete"); err != nil {
 		return reply{}, err
 	}
-	ids, err := a.keysOf(r.Context(), r.workspace)
-	if err != nil {
-		return reply{}, err
-	}
-	if err = a.config.Store.DeleteKeys(r.Context(), r.workspace); err == nil {
+	ids := a.keysOf(r.Context(), r.workspace)
+	err := a.config.Store.DeleteKeys(r.Context(), r.workspace)
+	if err == nil {
 		a.announce(r.Context(), r.workspace, ids...)
 	}
 	return reply{status: http.StatusNoContent}, err

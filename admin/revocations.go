@@ -40,20 +40,22 @@ func (a *API) announce(ctx context.Context, workspace string, ids ...string) {
 	}
 }
 
-// keysOf returns the ids of a workspace's keys, or a few more than FeedLength of them.
-func (a *API) keysOf(ctx context.Context, workspace string) ([]string, error) {
+// keysOf returns the ids of a workspace's keys, or a few more than FeedLength of them, to be announced. If they cannot be read, that is one empty id, which announces a reset: a damaged record must not
+// keep the others alive.
+func (a *API) keysOf(ctx context.Context, workspace string) []string {
 	var ids []string
 	var after store.Position
 	for {
 		keys, err := a.config.Store.ListKeys(ctx, workspace, after, maxPage)
 		if err != nil {
-			return nil, err
+			a.config.Logger.Error("keys not announced one by one", "workspace", workspace, "error", err)
+			return []string{""}
 		}
 		for i := range keys {
 			ids = append(ids, keys[i].ID)
 		}
 		if len(keys) < maxPage || len(ids) > store.FeedLength {
-			return ids, nil
+			return ids
 		}
 		after = store.Position{CreatedAt: keys[len(keys)-1].CreatedAt, ID: keys[len(keys)-1].ID}
 	}

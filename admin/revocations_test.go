@@ -2,7 +2,9 @@ package admin
 
 import (
 	"bufio"
+	"context"
 	"crypto/sha256"
+	"errors"
 	"fmt"
 	"io"
 	"net/http"
@@ -117,6 +119,7 @@ func TestRevocations(t *testing.T) {
 	var ids []string
 	for range 5 {
 		ids = append(ids, b.create("acme", `{"name":"ci"}`).Token.ID)
+		time.Sleep(2 * time.Millisecond) // listed in this order
 	}
 	all.wantNone()
 
@@ -187,4 +190,27 @@ func TestTooManyListeners(t *testing.T) {
 		time.Sleep(50 * time.Millisecond)
 	}
 	t.Error("the place of a listener that left is not free again")
+}
+
+// damaged is a store with a key in it that cannot be read.
+type damaged struct{ store.Store }
+
+func (damaged) ListKeys(context.Context, string, store.Position, int) ([]store.Key, error) {
+	return nil, errors.New("the record is damaged")
+}
+
+func TestDeleteAllBesideDamagedKey(t *testing.T) {
+	b := newBench(t)
+	keys := b.config.Store
+	b.config.Store = damaged{keys}
+	_, server := b.stream()
+	id := b.create("acme", `{"name":"ci"}`).Token.ID
+	l := b.listen(server, testToken, "")
+	if got := b.send("DELETE", "/v1/workspaces/acme/keys", ""); got.status != 204 {
+		t.Fatalf("%d %s", got.status, got.body)
+	}
+	if _, err := keys.Key(t.Context(), "acme", id); !errors.Is(err, store.ErrNotFound) {
+		t.Fatalf("the key is still there: %v", err)
+	}
+	l.want("event: reset\ndata: {}")
 }

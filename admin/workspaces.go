@@ -56,11 +56,7 @@ func (a *API) updateWorkspace(r *request) (reply, error) {
 		return nil
 	})
 	if err == nil && suspended {
-		ids, err := a.keysOf(r.Context(), r.workspace)
-		if err != nil {
-			return reply{}, err
-		}
-		a.announce(r.Context(), r.workspace, ids...)
+		a.announce(r.Context(), r.workspace, a.keysOf(r.Context(), r.workspace)...)
 	}
 	return reply{http.StatusOK, workspaceOf(&workspace), ""}, err
 }

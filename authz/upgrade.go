@@ -138,7 +138,12 @@ func (u *upgrades) verify(ctx context.Context, key string, lookup, current store
 		if k.Legacy != row.Legacy {
 			return errChanged
 		}
-		k.Digest, k.Legacy = current, store.Legacy{}
+		if k.IsLegacy() {
+			k.Digest = current
+		} else {
+			k.Previous = current // rotated since, with an overlap
+		}
+		k.Legacy = store.Legacy{}
 		return nil
 	})
 	if errors.Is(err, store.ErrNotFound) || errors.Is(err, errChanged) {

@@ -151,14 +151,6 @@ func (k *embeddedKey) snapshot() Key {
 	return key
 }
 
-// digests returns the digests under which a key is found.
-func (k *Key) digests() []Digest {
-	if k.Previous == (Digest{}) {
-		return []Digest{k.Digest}
-	}
-	return []Digest{k.Digest, k.Previous}
-}
-
 // digestIndex finds keys by their digests. It is in shards, so that checks on several processors do not wait for each other; digests are random, so nobody can choose one's shard.
 type digestIndex []digestShard
 

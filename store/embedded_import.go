@@ -5,6 +5,7 @@ import (
 	"context"
 	"fmt"
 	"strings"
+	"time"
 
 	"go.etcd.io/bbolt"
 )
@@ -106,7 +107,12 @@ func (e *Embedded) owner(tx *bbolt.Tx, batch *embeddedBatch, key *Key) string {
 	return ""
 }
 
-// putImported writes a key, and its fingerprint, which nothing ever removes.
+// putFingerprint notes that what has this fingerprint was imported as this key. Nothing ever removes that.
+func putFingerprint(tx *bbolt.Tx, fingerprint Digest, key *Key) error {
+	return tx.Bucket(bucketFingerprints).Put(fingerprint[:], nameOf(key))
+}
+
+// putImported writes a key, and its fingerprint.
 func (e *Embedded) putImported(tx *bbolt.Tx, key *Key) error {
 	if e.workspace(key.Workspace) == nil {
 		if err := putWorkspace(tx, &Workspace{ID: key.Workspace}); err != nil {
@@ -114,7 +120,7 @@ func (e *Embedded) putImported(tx *bbolt.Tx, key *Key) error {
 		}
 	}
 	if key.Fingerprint != (Digest{}) {
-		if err := tx.Bucket(bucketFingerprints).Put(key.Fingerprint[:], nameOf(key)); err != nil {
+		if err := putFingerprint(tx, key.Fingerprint, key); err != nil {
 			return err
 		}
 	}
@@ -129,7 +135,7 @@ func (e *Embedded) Find(_ context.Context, digest Digest) (Key, error) {
 	}
 	k.workspace.mu.Lock()
 	defer k.workspace.mu.Unlock()
-	if k.gone || k.Digest != digest {
+	if k.gone || !k.found(digest, time.Now()) {
 		return Key{}, ErrNotFound
 	}
 	return k.snapshot(), nil

@@ -84,7 +84,16 @@ func (e *Embedded) UpdateKey(ctx context.Context, workspace, id string, change f
 		if e.index.taken(&after, k) {
 			return ErrExists
 		}
-		err = e.commit("update", func(tx *bbolt.Tx) error { return putKey(tx, &after) })
+		err = e.commit("update", func(tx *bbolt.Tx) error {
+			if after.Fingerprint != (Digest{}) { // an export tells the new digests
+				for _, fresh := range after.digestsBut(&before) {
+					if err := putFingerprint(tx, fresh.Fingerprint(), &after); err != nil {
+						return err
+					}
+				}
+			}
+			return putKey(tx, &after)
+		})
 		if err == nil {
 			e.replace(k, &after)
 		}

@@ -34,14 +34,14 @@ func (e *Embedded) enter(k *embeddedKey) {
 
 // replace changes a key of memory. A new digest is found before the key answers to it, an old one until the key no longer does.
 func (e *Embedded) replace(k *embeddedKey, after *Key) {
-	digests := after.digests()
-	e.index.enter(k, digests)
+	e.index.enter(k, after.digests())
+	left := k.digestsBut(after)
 	k.workspace.mu.Lock()
-	before, wasLegacy := k.digests(), k.legacy()
+	wasLegacy := k.legacy()
 	k.Key = *after
 	k.workspace.mu.Unlock()
 	e.legacy.Add(k.legacy() - wasLegacy)
-	e.index.drop(slices.DeleteFunc(before, func(d Digest) bool { return slices.Contains(digests, d) }))
+	e.index.drop(left)
 }
 
 // remove takes a key out of memory.

@@ -34,9 +34,9 @@ func (e *Embedded) Verify(digest Digest, _ time.Time) Decision {
 	return decision
 }
 
-// answersTo reports whether this is a digest of the key; a key with a Legacy hash has none yet. It was found by its digest, so there is no secret left that a comparison could tell by its time.
+// answersTo reports whether this is a digest of the key; a key of which only a bcrypt hash is known has none yet. It was found by its digest, so there is no secret left that a comparison could tell by its time.
 func (k *embeddedKey) answersTo(digest Digest, now time.Time) bool {
-	return k.Legacy.Hash == "" && (k.Digest == digest || (k.Previous == digest && now.Before(k.PreviousUntil)))
+	return !k.IsLegacy() && k.found(digest, now)
 }
 
 // take asks the windows of key and workspace for one permit.

@@ -2,6 +2,7 @@ package store
 
 import (
 	"fmt"
+	"slices"
 	"time"
 	"unicode"
 	"unicode/utf8"
@@ -25,7 +26,7 @@ type Key struct {
 	CreatedAt     time.Time
 	LastUsedAt    time.Time // at most 60 s behind
 	Version       int64     // 1 at creation, +1 with every change
-	// Legacy is the bcrypt hash of a key that was imported and not used since. Its Digest is then that of its look-up and verifies nothing.
+	// Legacy is the bcrypt hash of a secret that was imported and not used since. The secret's digest, here or as Previous, is then that of its look-up ([LookupDigest]) and verifies nothing.
 	Legacy Legacy
 	// Fingerprint tells what the key was imported from; zero: it was made here. It outlives the key.
 	Fingerprint Digest
@@ -90,6 +91,29 @@ func (k *Key) StatusAt(now time.Time) Status {
 	default:
 		return StatusActive
 	}
+}
+
+// IsLegacy reports whether only a bcrypt hash is known of the key's secret, the present one.
+func (k *Key) IsLegacy() bool {
+	return k.Legacy.Hash != "" && k.Digest == LookupDigest(k.Legacy.Lookup)
+}
+
+// digests returns the digests under which the key may be found.
+func (k *Key) digests() []Digest {
+	if k.Previous == (Digest{}) {
+		return []Digest{k.Digest}
+	}
+	return []Digest{k.Digest, k.Previous}
+}
+
+// digestsBut returns those of its digests that other has not.
+func (k *Key) digestsBut(other *Key) []Digest {
+	return slices.DeleteFunc(k.digests(), func(d Digest) bool { return slices.Contains(other.digests(), d) })
+}
+
+// found reports whether Find may return the key at now for this digest, one of its own.
+func (k *Key) found(digest Digest, now time.Time) bool {
+	return k.Digest == digest || (k.Previous == digest && now.Before(k.PreviousUntil))
 }
 
 // Verdict is what a check comes to. The zero Verdict denies.

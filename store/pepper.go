@@ -3,6 +3,7 @@ package store
 import (
 	"crypto/hmac"
 	"crypto/sha256"
+	"encoding/hex"
 	"hash"
 	"sync"
 )
@@ -12,6 +13,9 @@ func LookupDigest(lookup string) Digest { return sha256.Sum256([]byte("lookup " 
 
 // FingerprintOf returns the fingerprint of an imported key: of the hash that it was imported with.
 func FingerprintOf(hash string) Digest { return sha256.Sum256([]byte("imported " + hash)) }
+
+// Fingerprint returns the fingerprint of a key that is imported with this digest as "sha256".
+func (d Digest) Fingerprint() Digest { return FingerprintOf(hex.EncodeToString(d[:])) }
 
 // LookupLength is how many characters behind the prefix TryPost keeps in clear.
 const LookupLength = 16

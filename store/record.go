@@ -113,9 +113,9 @@ const (
 
 func keyFlag(key *Key) byte {
 	switch {
-	case key.Legacy.Hash != "" && key.Disabled:
+	case key.IsLegacy() && key.Disabled:
 		return legacyDisabled
-	case key.Legacy.Hash != "":
+	case key.IsLegacy():
 		return legacy
 	case key.Disabled:
 		return disabled

@@ -1,6 +1,7 @@
 package store
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"time"
@@ -11,15 +12,21 @@ import (
 // legacyEvery is how often an instance looks whether another one has imported bcrypt rows.
 const legacyEvery = time.Second
 
-// Import adds keys in four pipelines: what was imported before, records, index entries, fingerprints. A crash between them leaves what Create leaves, and importing again completes it.
+// Import adds keys in four pipelines: what was imported before, records, index entries, fingerprints. It goes through them even if ctx ends meanwhile. A crash between them leaves what Create leaves, and
+// importing again completes it: without an id of its own, the same row comes to the same place.
 func (r *Redis) Import(ctx context.Context, keys []Key) []error {
 	defer r.changed("import", time.Now())
-	b := &importBatch{Redis: r, keys: keys, errs: make([]error, len(keys)), repeats: map[int]int{}}
+	b := &importBatch{Redis: r, keys: keys, errs: make([]error, len(keys)), repeats: map[int]int{}, completed: map[int]bool{}}
+	err := ctx.Err()
+	ctx = context.WithoutCancel(ctx)
 	for _, step := range []func(context.Context) error{b.prepare, b.findImported, b.writeRecords, b.writeIndex, b.writeFingerprints} {
-		if err := step(ctx); err != nil {
-			b.failRest(err)
-			break
+		if err == nil {
+			err = step(ctx)
 		}
+	}
+	b.failRest(err)
+	for i := range b.completed {
+		b.errs[i] = cmp.Or(b.errs[i], ErrExists)
 	}
 	for again, first := range b.repeats {
 		if keys[again].Workspace == keys[first].Workspace {
@@ -38,6 +45,8 @@ type importBatch struct {
 	keys    []Key
 	errs    []error
 	repeats map[int]int // keys with the fingerprint of another one before them, and that one
+	// completed are keys whose record an interrupted import has left, and perhaps nothing else of them.
+	completed map[int]bool
 }
 
 func (b *importBatch) place(i int) place { return place{b.keys[i].Workspace, b.keys[i].ID} }
@@ -87,8 +96,12 @@ func (b *importBatch) prepare(ctx context.Context) error {
 		seen[k.Fingerprint] = i
 		*k = toMilliseconds(*k)
 		k.Version = 1
-		if k.ID == "" {
+		switch {
+		case k.ID != "":
+		case k.Fingerprint == Digest{}:
 			k.ID = NewID()
+		default:
+			k.ID = idOf(k.Fingerprint)
 		}
 		workspaces[k.Workspace] = true
 		legacy = legacy || k.Legacy.Hash != ""
@@ -148,17 +161,31 @@ func (b *importBatch) writeRecords(ctx context.Context) error {
 		k, p := &b.keys[i], b.place(i)
 		return createScript.EvalSha(ctx, pipeline, []string{b.names.record(p), b.names.settings(p.workspace), b.names.keys(p.workspace)},
 			b.id, fresh, appendRecord(nil, k, firstEpoch), member(k))
-	}, func(_ int, reply *redis.Cmd) error {
+	}, func(i int, reply *redis.Cmd) error {
 		switch done, err := reply.Int(); {
 		case err != nil:
 			return err
 		case done == 0:
-			return ErrExists
+			return b.complete(ctx, i)
 		case done < 0:
 			return errLost
 		}
 		return nil
 	})
+}
+
+// complete looks at the record that stands where this key's would. If an import of the same row wrote it, the steps that follow are done for it, too.
+func (b *importBatch) complete(ctx context.Context, i int) error {
+	k := &b.keys[i]
+	held, _, err := b.read(ctx, b.place(i))
+	if err != nil && !errors.Is(err, ErrNotFound) {
+		return err
+	}
+	if k.Fingerprint == (Digest{}) || held.Fingerprint != k.Fingerprint || held.Digest != k.Digest {
+		return ErrExists
+	}
+	b.completed[i] = true
+	return nil
 }
 
 // writeIndex enters the digests. Where the index names another place, that is looked into as claimDigest does; a record that comes out superfluous is removed again.
@@ -180,7 +207,10 @@ func (b *importBatch) writeIndex(ctx context.Context) error {
 		if err = b.claimDigest(ctx, k.Digest, p); err == nil {
 			return nil
 		}
-		_, undo := b.remove(ctx, p, member(k), k.Digest, "")
+		var undo error
+		if !b.completed[i] {
+			_, undo = b.remove(ctx, p, member(k), k.Digest, "")
+		}
 		if errors.Is(err, ErrExists) && undo == nil {
 			return b.existing(i, found, nil)
 		}
@@ -195,15 +225,19 @@ func (b *importBatch) writeFingerprints(ctx context.Context) error {
 			return pipeline.Do(ctx, "PING")
 		}
 		return indexScript.EvalSha(ctx, pipeline, []string{b.names.bucketOf(k.Fingerprint).name}, b.id, k.Fingerprint[:], "", b.place(i).String())
-	}, func(_ int, reply *redis.Cmd) error { return reply.Err() })
+	}, func(_ int, reply *redis.Cmd) error {
+		found, err := reply.Text()
+		return errors.Join(err, errIf(found == "!", errLost))
+	})
 }
 
-// keepFingerprint makes sure that a key which is about to be deleted stays known as imported, even if its import was cut off before that was noted.
-func (r *Redis) keepFingerprint(ctx context.Context, key *Key) error {
+// keepFingerprint makes sure that an imported key stays known by this fingerprint for good: by the one of its import, even if that was cut off before it was noted, and by those of the digests that it
+// has had since, since an export tells these.
+func (r *Redis) keepFingerprint(ctx context.Context, key *Key, fingerprint Digest) error {
 	if key.Fingerprint == (Digest{}) {
 		return nil
 	}
-	_, err := r.setIndex(ctx, key.Fingerprint, "", place{key.Workspace, key.ID}.String())
+	_, err := r.setIndex(ctx, fingerprint, "", place{key.Workspace, key.ID}.String())
 	return err
 }
 
@@ -223,7 +257,7 @@ func (r *Redis) Find(ctx context.Context, digest Digest) (Key, error) {
 		return Key{}, ErrNotFound
 	}
 	key, _, err := r.read(ctx, p)
-	if err == nil && key.Digest != digest {
+	if err == nil && !key.found(digest, time.Now()) {
 		err = ErrNotFound
 	}
 	return key, r.failed("find", err)

@@ -44,10 +44,17 @@ func (r *Redis) proves(ctx context.Context, digest Digest, text string) (bool, e
 	return key.Digest == digest || key.Previous == digest, err
 }
 
-// dropDigests removes index entries that name this place. If it cannot, the entries stay and mean nothing, as no record proves them.
+// dropDigests removes index entries that name this place. If it cannot, the entries stay and mean nothing, as no record proves them. Afterwards it looks whether a record proves them all the same: a
+// key that came into this place meanwhile wrote its record first, and may have found the entry there.
 func (r *Redis) dropDigests(ctx context.Context, p place, digests []Digest) {
+	ctx = context.WithoutCancel(ctx)
 	for _, d := range digests {
-		if _, err := r.setIndex(ctx, d, p.String(), ""); err != nil {
+		_, err := r.setIndex(ctx, d, p.String(), "")
+		proven, failure := r.proves(ctx, d, p.String())
+		if proven {
+			failure = r.claimDigest(ctx, d, p)
+		}
+		if err = errors.Join(err, failure); err != nil {
 			r.logger.Warn("index entry left behind", "workspace", p.workspace, "key_id", p.id, "error", err)
 		}
 	}

@@ -41,7 +41,7 @@ func (r *Redis) Create(ctx context.Context, key Key) (Key, error) {
 		return Key{}, r.failed("create", errLost)
 	}
 	if err := r.claimDigest(ctx, key.Digest, p); err != nil {
-		_, undo := r.remove(ctx, p, member(&key), key.Digest, "")
+		_, undo := r.remove(context.WithoutCancel(ctx), p, member(&key), key.Digest, "")
 		return Key{}, r.failed("create", errors.Join(err, undo))
 	}
 	return key, nil
@@ -111,20 +111,15 @@ func (r *Redis) ListKeys(ctx context.Context, workspace string, after Position, 
 
 // appendKeys reads the records of these members in one step and appends those that are there.
 func (r *Redis) appendKeys(ctx context.Context, keys []Key, workspace string, members []string) ([]Key, error) {
-	recordNames := make([]string, len(members))
-	for i, m := range members {
-		recordNames[i] = r.names.record(place{workspace, memberID(m)})
-	}
-	records, err := r.control.MGet(ctx, recordNames...).Result()
+	records, err := r.records(ctx, workspace, members)
 	if err != nil {
 		return nil, err
 	}
 	for i, record := range records {
-		text, ok := record.(string)
-		if !ok {
+		if record == nil {
 			continue // deleted between the two reads
 		}
-		key, _, err := parseRecord(workspace, memberID(members[i]), []byte(text))
+		key, _, err := parseRecord(workspace, memberID(members[i]), record)
 		if err != nil {
 			return nil, fmt.Errorf("key %s of workspace %s: %w", memberID(members[i]), workspace, err)
 		}
@@ -133,7 +128,23 @@ func (r *Redis) appendKeys(ctx context.Context, keys []Key, workspace string, me
 	return keys, nil
 }
 
-// UpdateKey replaces the record by a compare-and-set. A new digest enters the index before the record names it, so that there never is a key that cannot be found; digests that the
+// records returns the records of these members, in their order, nil for one that is not there.
+func (r *Redis) records(ctx context.Context, workspace string, members []string) ([][]byte, error) {
+	recordNames := make([]string, len(members))
+	for i, m := range members {
+		recordNames[i] = r.names.record(place{workspace, memberID(m)})
+	}
+	values, err := r.control.MGet(ctx, recordNames...).Result()
+	records := make([][]byte, len(values))
+	for i, value := range values {
+		if text, ok := value.(string); ok {
+			records[i] = []byte(text)
+		}
+	}
+	return records, err
+}
+
+// UpdateKey replaces the record by a compare-and-set. New digests enter the index before the record names it, so that there never is a key that cannot be found; digests that the
 // record no longer names leave the index afterwards.
 func (r *Redis) UpdateKey(ctx context.Context, workspace, id string, change func(*Key) error) (Key, error) {
 	defer r.changed("update", time.Now())
@@ -149,8 +160,9 @@ func (r *Redis) UpdateKey(ctx context.Context, workspace, id string, change func
 		}
 		after.ID, after.Workspace, after.CreatedAt, after.LastUsedAt = before.ID, before.Workspace, before.CreatedAt, before.LastUsedAt
 		after.Version = before.Version + 1
-		if after.Digest != before.Digest && after.Digest != before.Previous {
-			if err := r.claimDigest(ctx, after.Digest, p); err != nil {
+		after = toMilliseconds(after)
+		for _, fresh := range after.digestsBut(&before) {
+			if err := errors.Join(r.claimDigest(ctx, fresh, p), r.keepFingerprint(ctx, &after, fresh.Fingerprint())); err != nil {
 				return Key{}, r.failed("update", err)
 			}
 		}
@@ -162,7 +174,7 @@ func (r *Redis) UpdateKey(ctx context.Context, workspace, id string, change func
 		case done < 0:
 			return Key{}, ErrNotFound
 		case done == 1:
-			r.dropDigests(ctx, p, digestsLeft(&before, &after))
+			r.dropDigests(ctx, p, before.digestsBut(&after))
 			return after, nil
 		}
 		// The digest stays in the index: who was faster may have stored the same one, and without a record that proves it, it means nothing.
@@ -181,7 +193,7 @@ func (r *Redis) DeleteKey(ctx context.Context, workspace, id string) error {
 	if err != nil {
 		return r.failed("delete", err)
 	}
-	if err := r.keepFingerprint(ctx, &key); err != nil {
+	if err := r.keepFingerprint(ctx, &key, key.Fingerprint); err != nil {
 		return r.failed("delete", err)
 	}
 	record, err := r.remove(ctx, p, member(&key), Digest{}, "")
@@ -243,16 +255,5 @@ func recordDigests(record []byte) []Digest {
 	if err != nil {
 		return nil
 	}
-	return digestsLeft(&key, &Key{})
-}
-
-// digestsLeft returns the digests that from has and to has not.
-func digestsLeft(from, to *Key) []Digest {
-	var left []Digest
-	for _, d := range []Digest{from.Digest, from.Previous} {
-		if d != (Digest{}) && d != to.Digest && d != to.Previous {
-			left = append(left, d)
-		}
-	}
-	return left
+	return key.digests()
 }

@@ -27,6 +27,7 @@ type line struct {
 	conns   []net.Conn
 	parked  []byte
 	trips   atomic.Int64 // pieces that went to Redis
+	cutAt   atomic.Int64 // trips after which all connections end, before there is a reply
 }
 
 func newLine(t *testing.T, target string) *line {
@@ -82,6 +83,9 @@ func (l *line) pump(to io.WriteCloser, from io.Reader, replies bool) {
 			if _, err := to.Write(step); err != nil {
 				return
 			}
+		}
+		if !replies && l.trips.Load() == l.cutAt.Load() {
+			l.cut()
 		}
 	}
 }

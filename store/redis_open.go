@@ -142,6 +142,7 @@ func (r *Redis) claimStore(ctx context.Context, config RedisConfig) error {
 		}
 	}
 	r.id = held["id"]
+	r.legacy.Store(held["legacy"] == "1")
 	if len(r.id) != storeIDLength {
 		return fmt.Errorf("the store's id in Redis is %q, which this version cannot have written: use another --redis-prefix", r.id)
 	}

@@ -100,6 +100,15 @@ var alphanumeric = func() (is [256]bool) {
 	return is
 }()
 
+// idOf returns an id that is always the same for the digest.
+func idOf(d Digest) string {
+	id := make([]byte, 16)
+	for i := range id {
+		id[i] = alphabet[d[i]%62]
+	}
+	return string(id)
+}
+
 // random returns n characters of the alphabet, uniformly: bytes of 248 and more are thrown away, as 248 is the largest multiple of 62.
 func random(n int) string {
 	out := make([]byte, 0, n)

@@ -146,6 +146,48 @@ func TestImportTryPost(t *testing.T) {
 		}
 		g.mustStatus(used, http.StatusUnauthorized, "deleted and imported again")
 		g.mustStatus(unused, http.StatusUnauthorized, "deleted and imported again")
+		if answer := g.stream("POST", "/v1/import", strings.NewReader(export)); !strings.Contains(answer, `{"imported":0,"existing":2,"failed":0}`) {
+			t.Errorf("an export of the deleted keys is imported: %s", answer)
+		}
+		g.mustStatus(used, http.StatusUnauthorized, "deleted, and an export of it imported")
+	})
+}
+
+// TestRotateImported rotates keys with an overlap that were imported as bcrypt rows and not used since: the old secret works until the overlap ends.
+func TestRotateImported(t *testing.T) {
+	onBothStores(t, func(t *testing.T, flags ...string) {
+		g := startGate(t, flags...)
+		old := secretOf("old")
+		id := g.importLines(trypost(t, old, 4))[0].ID
+		rotate := func(body fields) string {
+			t.Helper()
+			var made struct {
+				Secret string `json:"plain_token"`
+			}
+			if err := g.manage("POST", "/v1/workspaces/acme/keys/"+id+"/rotate", body, &made); err != nil {
+				t.Fatal(err)
+			}
+			return made.Secret
+		}
+		fresh := rotate(fields{"overlap": "1h"})
+		if export := g.stream("GET", "/v1/export", nil); !strings.Contains(export, fmt.Sprintf("%x", sha256.Sum256([]byte(fresh)))) || strings.Contains(export, "$2y$") {
+			t.Errorf("the export does not have the present secret's hash alone: %s", export)
+		}
+		g.mustStatus(fresh, http.StatusOK, "the new secret")
+		for range 2 {
+			g.mustStatus(old, http.StatusOK, "the old secret in the overlap")
+		}
+		g.mustStatus(old[:19]+secretOf("other")[19:], http.StatusUnauthorized, "another secret with the same look-up")
+		rotate(nil)
+		g.mustStatus(old, http.StatusUnauthorized, "the old secret after a second rotation")
+		g.mustStatus(fresh, http.StatusUnauthorized, "the second secret after a rotation without overlap")
+
+		unused := secretOf("unused and rotated")
+		id = g.importLines(trypost(t, unused, 4))[0].ID
+		rotate(fields{"overlap": "1h"})
+		last := rotate(fields{"overlap": "1h"})
+		g.mustStatus(unused, http.StatusUnauthorized, "the first secret after two rotations")
+		g.mustStatus(last, http.StatusOK, "the last secret")
 	})
 }
 
@@ -215,9 +257,26 @@ func TestPepper(t *testing.T) {
 				g.waitUntil("the key has moved", func() bool { return g.stream("GET", "/v1/export", nil) != before })
 			}
 		}
+		var rotated struct {
+			Secret string `json:"plain_token"`
+		}
+		if err := g.manage("POST", key.path()+"/rotate", fields{"overlap": "1h"}, &rotated); err != nil {
+			t.Fatal(err)
+		}
+		if err := os.WriteFile(file, []byte("third-pepper-of-the-test\nsecond-pepper-of-the-test\n"), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		for range 2 { // starts anew, so that nothing is remembered
+			g.stop()
+			g.restart("--pepper-file", file)
+			for _, secret := range []string{key.Secret, rotated.Secret, key.Secret, rotated.Secret} {
+				g.mustStatus(secret, http.StatusOK, "in the overlap of a rotation, moving to a third pepper")
+				time.Sleep(50 * time.Millisecond)
+			}
+		}
 		g.stop()
 		g.restart()
-		g.mustStatus(key.Secret, http.StatusUnauthorized, "without the pepper that it has moved to")
+		g.mustStatus(rotated.Secret, http.StatusUnauthorized, "without the pepper that it has moved to")
 	})
 }
 

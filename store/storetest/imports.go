@@ -15,6 +15,7 @@ var importTests = []contract{
 	{name: "an imported key is verified like any other", run: importVerdicts},
 	{name: "to import again changes nothing, and tells the ids", run: importTwice},
 	{name: "a deleted key stays dead when it is imported again", run: importDeleted},
+	{name: "a deleted key stays dead when a later export of it is imported", run: importDeletedExport},
 	{name: "what cannot be imported stops nothing else", run: importPartly},
 	{name: "of two equal rows in one import the first counts", run: importDuplicates},
 	{name: "thousands of keys are imported in one call", run: importMany},
@@ -163,6 +164,44 @@ func importDeleted(f *fixture) {
 	f.want(store.Allowed, keys[1].Digest)
 	if a, b, c := f.workspace("a").Keys, f.workspace("b").Keys, f.workspace("c").Keys; a != 1 || b != 0 || c != 0 {
 		f.Fatalf("the workspaces have %d, %d and %d keys, want 1, 0 and 0", a, b, c)
+	}
+}
+
+func importDeletedExport(f *fixture) {
+	keys := f.importAll(imported("a"), imported("b"), legacyKey("a"), legacyKey("b"))
+	var exports []store.Key
+	for _, key := range keys {
+		if key.IsLegacy() {
+			upgraded, err := f.upgrade(key, newDigest())
+			f.must(err)
+			key = upgraded
+		} else {
+			key = f.rotate(key, time.Now().Add(time.Hour))
+		}
+		exports = append(exports, key)
+		exports = append(exports, f.rotate(key, time.Now().Add(time.Hour)))
+	}
+	for i := range exports { // as the lines say it that export writes
+		k := &exports[i]
+		*k = store.Key{Workspace: k.Workspace, ID: k.ID, Name: k.Name, Hint: k.Hint, Digest: k.Digest, Fingerprint: k.Digest.Fingerprint(), CreatedAt: k.CreatedAt}
+	}
+	f.refused(exports...)
+	f.must(f.DeleteKey(f.Context(), "a", keys[0].ID))
+	f.must(f.DeleteKey(f.Context(), "a", keys[2].ID))
+	f.must(f.DeleteKeys(f.Context(), "b"))
+	for _, withID := range []bool{true, false} {
+		again := slices.Clone(exports)
+		for i := range again {
+			if !withID {
+				again[i].ID = ""
+			}
+		}
+		for i, key := range f.refused(again...) {
+			if key.ID != keys[i/2].ID {
+				f.Fatalf("export %d is told to be %q, want %q", i, key.ID, keys[i/2].ID)
+			}
+			f.want(store.Unknown, key.Digest)
+		}
 	}
 }
 

@@ -13,6 +13,7 @@ var legacyTests = []contract{
 	{name: "after an upgrade the key is verified by its digest, and its row is gone for good", run: legacyUpgrade},
 	{name: "a key with a bcrypt hash is changed and deleted like any other", run: legacyChanges},
 	{name: "a key that is deleted during its upgrade stays dead", run: legacyDeletedMeanwhile},
+	{name: "a bcrypt hash verifies the old secret of a rotated key until the overlap ends", run: legacyRotated},
 	{name: "of concurrent upgrades of a key exactly one is made", run: legacyUpgradedTogether},
 }
 
@@ -67,10 +68,8 @@ func legacyFind(f *fixture) {
 		f.Fatalf("listed are %+v", list)
 	}
 
-	// Whatever its digests are, a key with a bcrypt hash is not verified by them.
-	odd := legacyKey("a", func(k *store.Key) {
-		k.Digest, k.Previous, k.PreviousUntil = newDigest(), newDigest(), time.Now().Add(time.Hour)
-	})
+	// Nothing verifies a key of whose secret only a bcrypt hash is known, not even a digest before.
+	odd := legacyKey("a", func(k *store.Key) { k.Previous, k.PreviousUntil = newDigest(), time.Now().Add(time.Hour) })
 	f.importAll(odd)
 	for _, digest := range []store.Digest{given.Digest, given.Fingerprint, odd.Digest, odd.Previous} {
 		if d := f.want(store.Unknown, digest); d.KeyID != "" || d.Workspace != "" {
@@ -127,6 +126,32 @@ func legacyChanges(f *fixture) {
 			f.Fatalf("upgrading a deleted key: error %v, want ErrNotFound", err)
 		}
 	}
+}
+
+func legacyRotated(f *fixture) {
+	given := legacyKey("a")
+	key := f.importAll(given)[0]
+	rotated := f.rotate(key, time.Now().Add(time.Hour))
+	f.same(f.read(key), rotated)
+	if rotated.IsLegacy() || rotated.Legacy != given.Legacy {
+		f.Fatalf("the rotated key is %+v", rotated)
+	}
+	f.want(store.Allowed, rotated.Digest)
+	found, err := f.Find(f.Context(), given.Digest)
+	f.must(err)
+	f.same(found, f.read(key))
+	real := newDigest()
+	f.update(key, func(k *store.Key) { k.Previous, k.Legacy = real, store.Legacy{} })
+	for _, digest := range []store.Digest{real, rotated.Digest} {
+		if d := f.want(store.Allowed, digest); d.KeyID != key.ID {
+			f.Fatalf("the decision names %q", d.KeyID)
+		}
+	}
+	f.notFound(given.Digest)
+
+	late := f.importAll(legacyKey("a"))[0]
+	f.rotate(late, time.Now().Add(-time.Second))
+	f.notFound(late.Digest)
 }
 
 func legacyDeletedMeanwhile(f *fixture) {

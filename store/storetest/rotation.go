@@ -12,6 +12,7 @@ var rotationTests = []contract{
 	{name: "with overlap both secrets are the same key, until the overlap ends", run: rotateWithOverlap},
 	{name: "a second rotation ends the first overlap", run: rotateTwice},
 	{name: "a previous secret goes with its key", run: previousGoes},
+	{name: "a previous secret that is stored under another digest is found under that one", run: movePrevious},
 	{name: "an overlap that is taken back ends at once", run: endOverlap},
 	{name: "a rotation to a secret that is taken is refused and changes nothing", run: rotateToTaken},
 	{name: "a secret that was rotated away or deleted is nobody's", run: freedDigests},
@@ -77,6 +78,24 @@ func previousGoes(f *fixture) {
 	f.must(f.DeleteKeys(f.Context(), "a"))
 	f.want(store.Unknown, two.Digest)
 	f.want(store.Unknown, next.Digest)
+}
+
+func movePrevious(f *fixture) {
+	first := f.create("a")
+	second := f.rotate(first, time.Now().Add(time.Hour))
+	f.want(store.Allowed, first.Digest)
+	moved := newDigest()
+	f.update(second, func(k *store.Key) { k.Previous = moved })
+	f.want(store.Allowed, moved)
+	f.want(store.Allowed, second.Digest)
+	f.want(store.Unknown, first.Digest)
+
+	other := f.create("b")
+	_, err := f.UpdateKey(f.Context(), "a", first.ID, func(k *store.Key) error { k.Previous = other.Digest; return nil })
+	if !errors.Is(err, store.ErrExists) {
+		f.Fatalf("a previous digest that is another key's: error %v, want ErrExists", err)
+	}
+	f.want(store.Allowed, moved)
 }
 
 func endOverlap(f *fixture) {
