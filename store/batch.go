@@ -11,15 +11,16 @@ import (
 // flight is under way gather, those of one key as one entry, and leave together when it is back, or when [pace] has passed since the last departure: close to Redis the
 // first comes first and batches grow with the load, far from it the second does and nobody waits for somebody else's round trip. Enough of them leave before, so that Redis always has
 // the next batch at hand, which is worth up to a twentieth of the rate.
-// The goroutine of a gathered check, its leader, flies for all others and wakes them; there is no goroutine in between. Before it takes off it yields once, so that checks which are just
+// The goroutine of one gathered check, the one that may wait longest, flies for all others and wakes them; there is no goroutine in between. Before it takes off it yields once, so that checks which are just
 // being read come along: on a busy service that doubles the batches, on an idle one it costs nothing.
 const (
-	pace       = time.Millisecond       // the longest a check gathers while a connection is free
-	enough     = 12                     // entries that leave at once though flights are under way; of fewer, each pays too much for the script call
-	maxAtOnce  = 4                      // flights under way with which enough entries leave; with more, all gather
-	maxLanes   = 64                     // connections to one node; reached only when a round trip takes 64 ms
-	maxPermits = 1000                   // permits that one entry asks for; further checks of the key form another entry
-	retryDial  = 100 * time.Millisecond // after a connection failed; until then checks are answered 503 at once. And while one hangs
+	pace        = time.Millisecond       // the longest a check gathers while a connection is free
+	enough      = 12                     // entries that leave at once though flights are under way; of fewer, each pays too much for the script call
+	maxAtOnce   = 4                      // flights under way with which enough entries leave; with more, all gather
+	maxLanes    = 64                     // connections to one node; reached only when a round trip takes 64 ms
+	maxPermits  = 1000                   // permits that one entry asks for; further checks of the key form another entry
+	mergeWithin = 5 * time.Millisecond   // by how much deadlines of one entry may differ, as it ends with the first of them
+	retryDial   = 100 * time.Millisecond // after a connection failed; until then checks are answered 503 at once. And while one hangs
 )
 
 var errNoLane = errors.New("no connection to Redis in time")
@@ -55,7 +56,7 @@ func newGatherer(p *pilot) *gatherer {
 	return g
 }
 
-// do returns when c has an answer: by c.deadline, or about a [pace] later where c was not the first of its flight.
+// do returns when c has an answer: by c.deadline, or about a [pace] later.
 func (g *gatherer) do(c *call) {
 	g.mu.Lock()
 	if g.lanes == 0 && time.Since(g.failed) < retryDial {
@@ -71,11 +72,10 @@ func (g *gatherer) do(c *call) {
 		g.timer.Reset(pace)
 	}
 	g.mu.Unlock()
-	if l == nil {
-		l = <-c.wake
-	}
-	if l != nil {
-		g.fly(l, c)
+	for l == nil || !g.fly(l, c) {
+		if l = <-c.wake; l == nil {
+			return
+		}
 	}
 }
 
@@ -110,30 +110,49 @@ func (g *gatherer) widen() {
 	go g.open()
 }
 
-// lead has the call that waits longest fly over l, if there is one. The caller holds the lock, or nothing waits for l.
+// lead has the call with the latest deadline fly over l, if there is one. The caller holds the lock, or nothing waits for l.
 func (g *gatherer) lead(l *lane) {
 	if l != nil {
-		g.waiting.leader().wake <- l
+		g.waiting.last.wake <- l
 	}
 }
 
-// board ends boarding, and detaches the flight.
-func (g *gatherer) board(l *lane) *flight {
+// board ends boarding, and detaches the flight. Who has less time left than a round trip takes is answered before, unless that is all of them: with its deadline on board, the others would be cut off, too. It
+// returns nil if somebody may wait longer than self and flies instead.
+func (g *gatherer) board(l *lane, self *call) *flight {
 	runtime.Gosched()
 	g.mu.Lock()
-	defer g.mu.Unlock()
 	f := g.waiting
+	if f.last.deadline.Sub(self.deadline) > pace {
+		g.lead(l)
+		g.mu.Unlock()
+		return nil
+	}
 	f.lane = l
 	g.waiting = g.flights.Get().(*flight)
 	g.boarding = false
 	g.underway++
 	g.departed = time.Now()
+	back := g.departed
+	g.mu.Unlock()
+	if usual := back.Add(time.Duration(g.pilot.usual.Load())); usual.Before(f.last.deadline) {
+		back = usual
+	}
+	if f.first.After(back) {
+		return f
+	}
+	late := g.flights.Get().(*flight)
+	f.late(late, back)
+	g.strand(late, errNoLane, self)
 	return f
 }
 
-// fly makes the round trip for all that has gathered, self among them, sends the next flight off and wakes everyone else.
-func (g *gatherer) fly(l *lane, self *call) {
-	f := g.board(l)
+// fly makes the round trip for all that has gathered, self among them, sends the next flight off and wakes everyone else. It returns false if somebody else does that.
+func (g *gatherer) fly(l *lane, self *call) bool {
+	f := g.board(l, self)
+	if f == nil {
+		return false
+	}
 	err := g.pilot.roundTrip(f)
 	g.mu.Lock()
 	g.underway--
@@ -147,6 +166,7 @@ func (g *gatherer) fly(l *lane, self *call) {
 	g.mu.Unlock()
 	f.finish(self)
 	g.recycle(f)
+	return true
 }
 
 // open adds a connection, in a goroutine of its own since the handshake takes several round trips, and sends off what waits for it.
@@ -162,7 +182,7 @@ func (g *gatherer) open() {
 		if g.lanes == 0 {
 			stranded := g.waiting
 			g.waiting = g.flights.Get().(*flight)
-			g.strand(stranded, err)
+			g.strand(stranded, err, nil)
 		}
 	case g.closed:
 		g.lanes--
@@ -181,7 +201,7 @@ func (g *gatherer) tick() {
 	if !g.boarding {
 		late := g.flights.Get().(*flight)
 		g.waiting.late(late, time.Now())
-		g.strand(late, errNoLane)
+		g.strand(late, errNoLane, nil)
 	}
 	if !g.waiting.empty() {
 		g.timer.Reset(pace)
@@ -207,14 +227,14 @@ func (g *gatherer) close() {
 	if !g.boarding {
 		stranded := g.waiting
 		g.waiting = g.flights.Get().(*flight)
-		g.strand(stranded, errNoLane)
+		g.strand(stranded, errNoLane, nil)
 	}
 	g.mu.Unlock()
 	g.drop()
 }
 
 func (g *gatherer) recycle(f *flight) {
-	f.lane = nil
+	f.lane, f.first, f.last = nil, time.Time{}, nil
 	clear(f.verifies)
 	clear(f.lookups)
 	f.verifies, f.lookups = f.verifies[:0], f.lookups[:0]
@@ -223,13 +243,13 @@ func (g *gatherer) recycle(f *flight) {
 	g.flights.Put(f)
 }
 
-// strand answers all calls of a flight that never left.
-func (g *gatherer) strand(f *flight, err error) {
+// strand answers all calls of a flight that never left, and wakes them but for self.
+func (g *gatherer) strand(f *flight, err error, self *call) {
 	for _, list := range [][]*call{f.verifies, f.lookups} {
 		for _, c := range list {
 			g.pilot.end(c, err)
 		}
 	}
-	f.finish(nil)
+	f.finish(self)
 	g.recycle(f)
 }

@@ -64,31 +64,27 @@ type flight struct {
 	verifies []*call
 	lookups  []*call
 	index    [2]map[uint64]*call // of look-ups and verifies, by part of the digest
+	first    time.Time           // the earliest deadline of all on board
+	last     *call               // the one with the latest: whose goroutine flies, so that it need not wait beyond its own
 }
 
 func (f *flight) empty() bool { return len(f.verifies)+len(f.lookups) == 0 }
 
-// leader is the call that has waited longest, whose goroutine flies.
-func (f *flight) leader() *call {
-	switch {
-	case len(f.verifies) == 0:
-		return f.lookups[0]
-	case len(f.lookups) == 0 || f.verifies[0].deadline.Before(f.lookups[0].deadline):
-		return f.verifies[0]
-	default:
-		return f.lookups[0]
-	}
-}
-
 // add enters a call, merging it with one of the same key if there is one.
 func (f *flight) add(c *call) {
 	c.permits, c.merged, c.until = 1, nil, c.deadline
+	if f.last == nil || c.deadline.After(f.last.deadline) {
+		f.last = c
+	}
+	if f.first.IsZero() || c.deadline.Before(f.first) {
+		f.first = c.deadline
+	}
 	list, index := &f.lookups, f.index[0]
 	if c.place != (place{}) {
 		list, index = &f.verifies, f.index[1]
 	}
 	part := binary.LittleEndian.Uint64(c.digest[:])
-	if head, ok := index[part]; ok && head.digest == c.digest && head.permits < maxPermits && head.place == c.place && head.asking == c.asking && head.shared == c.shared {
+	if head, ok := index[part]; ok && head.digest == c.digest && head.permits < maxPermits && head.place == c.place && head.asking == c.asking && head.shared == c.shared && c.deadline.Sub(head.until) <= mergeWithin && head.until.Sub(c.deadline) <= mergeWithin {
 		head.permits++
 		c.merged, head.merged = head.merged, c
 		head.until = earlier(head.until, c.deadline)
@@ -98,7 +94,7 @@ func (f *flight) add(c *call) {
 	*list = append(*list, c)
 }
 
-// late moves the calls whose deadline has passed over to another flight.
+// late moves the entries that end by now over to another flight.
 func (f *flight) late(to *flight, now time.Time) {
 	split := func(list []*call, index map[uint64]*call, late *[]*call) []*call {
 		return slices.DeleteFunc(list, func(c *call) bool {
@@ -114,17 +110,19 @@ func (f *flight) late(to *flight, now time.Time) {
 	}
 	f.lookups = split(f.lookups, f.index[0], &to.lookups)
 	f.verifies = split(f.verifies, f.index[1], &to.verifies)
-}
-
-// until is the earliest deadline of all on board.
-func (f *flight) until() time.Time {
-	first := time.Now().Add(dialTimeout)
+	f.first, f.last = time.Time{}, nil
 	for _, list := range [][]*call{f.verifies, f.lookups} {
-		for _, c := range list {
-			first = earlier(first, c.until)
+		for _, head := range list {
+			if f.first.IsZero() || head.until.Before(f.first) {
+				f.first = head.until
+			}
+			for c := head; c != nil; c = c.merged {
+				if f.last == nil || c.deadline.After(f.last.deadline) {
+					f.last = c
+				}
+			}
 		}
 	}
-	return first
 }
 
 func earlier(a, b time.Time) time.Time {

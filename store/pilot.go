@@ -55,6 +55,7 @@ type pilot struct {
 	lookup    script
 	nonce     [8]byte
 	count     atomic.Uint64
+	usual     atomic.Int64 // nanoseconds that a round trip takes; one that takes longer counts for an eighth, as it may have been held up
 	metrics   *Metrics
 }
 
@@ -85,9 +86,12 @@ type chunk struct {
 // roundTrip sends everything that the flight carries at once, reads the answers and enters them. An error means that the connection must not be used again.
 // What has no answer then may have been executed, and is not sent again: its calls end with the error.
 func (p *pilot) roundTrip(f *flight) error {
+	if f.empty() {
+		return nil
+	}
 	start := time.Now()
 	if f.lane.stale() {
-		fresh, err := p.open(f.until())
+		fresh, err := p.open(earlier(f.first, start.Add(dialTimeout)))
 		if err != nil {
 			p.fail(p.chunks(f, start), err)
 			return err
@@ -105,6 +109,10 @@ func (p *pilot) roundTrip(f *flight) error {
 		_, err = p.exchange(f.lane, unknown)
 	}
 	f.lane.used = time.Now()
+	if err == nil {
+		took, usual := int64(f.lane.used.Sub(start)), p.usual.Load()
+		p.usual.Store(min(took, usual+(took-usual)/8))
+	}
 	operation := "verify"
 	if len(f.verifies) == 0 {
 		operation = "lookup"
@@ -207,16 +215,14 @@ func (p *pilot) chunks(f *flight, now time.Time) []chunk {
 		calls  []*call
 		script *script
 	}{{f.verifies, &p.verify}, {f.lookups, &p.lookup}} {
-		if p.oneSlot {
-			slices.SortStableFunc(part.calls, func(a, b *call) int { return cmp.Compare(a.slot, b.slot) })
-		}
+		slices.SortStableFunc(part.calls, p.compare)
 		var current *chunk
 		for _, c := range part.calls {
 			if !now.Before(c.until) {
 				p.end(c, errNoLane)
 				continue
 			}
-			if current == nil || len(current.calls) == maxEntries || current.calls[0].asking != c.asking || current.calls[0].shared != c.shared || (p.oneSlot && current.calls[0].slot != c.slot) {
+			if current == nil || len(current.calls) == maxEntries || p.compare(current.calls[0], c) != 0 {
 				chunks = append(chunks, chunk{script: part.script, nonce: p.nextNonce()})
 				current = &chunks[len(chunks)-1]
 			}
@@ -224,6 +230,18 @@ func (p *pilot) chunks(f *flight, now time.Time) []chunk {
 		}
 	}
 	return chunks
+}
+
+// compare is 0 for calls that can go in one script call.
+func (p *pilot) compare(a, b *call) int {
+	switch {
+	case p.oneSlot && a.slot != b.slot:
+		return cmp.Compare(a.slot, b.slot)
+	case a.shared != b.shared:
+		return int(digit(a.shared)) - int(digit(b.shared))
+	default:
+		return int(digit(a.asking)) - int(digit(b.asking))
+	}
 }
 
 func (p *pilot) nextNonce() (nonce [nonceLength]byte) {

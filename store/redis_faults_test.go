@@ -177,3 +177,45 @@ func TestRedisFarAway(t *testing.T) {
 	}
 	t.Errorf("at a distance of %s, half of the checks took up to %s, 99 of 100 up to %s", distance, all[len(all)/2], all[len(all)*99/100])
 }
+
+// TestRedisHurriedCheck has checks with less time than a round trip takes join others: they are answered in their time, and the others as if they had been alone.
+func TestRedisHurriedCheck(t *testing.T) {
+	l := newLine(t, redisServer(t))
+	s := openRedis(t, redisConfig(l.address))
+	var keys []store.Key
+	for i := range 12 {
+		keys = append(keys, newKey(t, s, fmt.Sprint("w", i), "off"))
+	}
+	const distance, hurried = 100 * time.Millisecond, 30 * time.Millisecond
+	round := func(hurry bool) {
+		var checks sync.WaitGroup
+		for i, key := range keys {
+			for _, short := range []bool{false, hurry} {
+				checks.Go(func() {
+					time.Sleep(rand.N(3 * time.Millisecond))
+					start := time.Now()
+					if !short {
+						if d := s.Verify(key.Digest, start.Add(2*time.Second)); d.Verdict != store.Allowed {
+							t.Errorf("check %d with time enough came to %+v", i, d)
+						}
+						return
+					}
+					d := s.Verify(key.Digest, start.Add(hurried))
+					if took := time.Since(start); d.Verdict != store.Unavailable || took > distance-10*time.Millisecond {
+						t.Errorf("check %d in a hurry came to %+v after %s", i, d, took)
+					}
+				})
+			}
+		}
+		checks.Wait()
+	}
+	round(false) // opens the connections, and finds the places
+	l.delay.Store(int64(distance))
+	for range 5 {
+		round(false)
+	}
+	for range 10 {
+		round(true)
+		round(false)
+	}
+}
