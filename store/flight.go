@@ -65,7 +65,7 @@ type flight struct {
 	lookups  []*call
 	index    [2]map[uint64]*call // of look-ups and verifies, by part of the digest
 	first    time.Time           // the earliest deadline of all on board
-	last     *call               // the one with the latest: whose goroutine flies, so that it need not wait beyond its own
+	last     *call               // one with the latest, or less than a [pace] before it: whose goroutine flies, so that it need not wait beyond its own
 }
 
 func (f *flight) empty() bool { return len(f.verifies)+len(f.lookups) == 0 }
@@ -73,7 +73,7 @@ func (f *flight) empty() bool { return len(f.verifies)+len(f.lookups) == 0 }
 // add enters a call, merging it with one of the same key if there is one.
 func (f *flight) add(c *call) {
 	c.permits, c.merged, c.until = 1, nil, c.deadline
-	if f.last == nil || c.deadline.After(f.last.deadline) {
+	if f.last == nil || c.deadline.Sub(f.last.deadline) > pace {
 		f.last = c
 	}
 	if f.first.IsZero() || c.deadline.Before(f.first) {
