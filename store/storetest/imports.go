@@ -186,6 +186,14 @@ func importDeletedExport(f *fixture) {
 		*k = store.Key{Workspace: k.Workspace, ID: k.ID, Name: k.Name, Hint: k.Hint, Digest: k.Digest, Fingerprint: k.Digest.Fingerprint(), CreatedAt: k.CreatedAt}
 	}
 	f.refused(exports...)
+	made := f.create("c")
+	restored := store.Key{Workspace: "c", ID: made.ID, Name: made.Name, Hint: made.Hint, Digest: made.Digest, Fingerprint: made.Digest.Fingerprint(), CreatedAt: made.CreatedAt}
+	f.must(f.DeleteKey(f.Context(), "c", made.ID))
+	f.importAll(restored) // was never imported before
+	f.want(store.Allowed, made.Digest)
+	f.must(f.DeleteKey(f.Context(), "c", made.ID))
+	f.refused(restored)
+	f.want(store.Unknown, made.Digest)
 	f.must(f.DeleteKey(f.Context(), "a", keys[0].ID))
 	f.must(f.DeleteKey(f.Context(), "a", keys[2].ID))
 	f.must(f.DeleteKeys(f.Context(), "b"))
