@@ -162,7 +162,11 @@ func (r *Redis) UpdateKey(ctx context.Context, workspace, id string, change func
 		after.Version = before.Version + 1
 		after = toMilliseconds(after)
 		for _, fresh := range after.digestsBut(&before) {
-			if err := errors.Join(r.claimDigest(ctx, fresh, p), r.keepFingerprint(ctx, &after, fresh.Fingerprint())); err != nil {
+			err := r.claimDigest(ctx, fresh, p)
+			if err == nil {
+				err = r.keepFingerprint(ctx, &after, fresh.Fingerprint())
+			}
+			if err != nil {
 				return Key{}, r.failed("update", err)
 			}
 		}

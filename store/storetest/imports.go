@@ -194,6 +194,13 @@ func importDeletedExport(f *fixture) {
 	f.must(f.DeleteKey(f.Context(), "c", made.ID))
 	f.refused(restored)
 	f.want(store.Unknown, made.Digest)
+	taken := f.create("c") // that a key was refused this digest leaves nothing behind
+	_, err := f.UpdateKey(f.Context(), "a", keys[0].ID, func(k *store.Key) error { k.Previous = taken.Digest; return nil })
+	if !errors.Is(err, store.ErrExists) {
+		f.Fatalf("error %v, want ErrExists", err)
+	}
+	f.must(f.DeleteKey(f.Context(), "c", taken.ID))
+	f.importAll(imported("c", func(k *store.Key) { k.Digest, k.Fingerprint = taken.Digest, taken.Digest.Fingerprint() }))
 	f.must(f.DeleteKey(f.Context(), "a", keys[0].ID))
 	f.must(f.DeleteKey(f.Context(), "a", keys[2].ID))
 	f.must(f.DeleteKeys(f.Context(), "b"))
