@@ -11,8 +11,8 @@ import (
 // flight is under way gather, those of one key as one entry, and leave together when it is back, or when [pace] has passed since the last departure: close to Redis the
 // first comes first and batches grow with the load, far from it the second does and nobody waits for somebody else's round trip. Enough of them leave before, so that Redis always has
 // the next batch at hand, which is worth up to a twentieth of the rate.
-// The goroutine of one gathered check, the one that may wait longest, flies for all others and wakes them; there is no goroutine in between. Before it takes off it yields once, so that checks which are just
-// being read come along: on a busy service that doubles the batches, on an idle one it costs nothing.
+// The goroutine of one gathered check, the one that may wait longest, flies for all others and wakes them; there is no goroutine in between. Before it takes off it yields once, so that checks
+// which are just being read come along: on a busy service that doubles the batches, on an idle one it costs nothing.
 const (
 	pace        = time.Millisecond       // the longest a check gathers while a connection is free
 	enough      = 12                     // entries that leave at once though flights are under way; of fewer, each pays too much for the script call
@@ -98,18 +98,6 @@ func (g *gatherer) depart() *lane {
 	return l
 }
 
-// widen has another connection opened, if that is sensible: not many at a time, but one that hangs keeps nobody from trying again. The caller holds the lock.
-func (g *gatherer) widen() {
-	now := time.Now()
-	if g.closed || g.lanes == maxLanes || now.Sub(g.failed) < retryDial || (g.opening > g.lanes/2 && now.Sub(g.tried) < retryDial) {
-		return
-	}
-	g.lanes++
-	g.opening++
-	g.tried = now
-	go g.open()
-}
-
 // lead has the call with the latest deadline fly over l, if there is one. The caller holds the lock, or nothing waits for l.
 func (g *gatherer) lead(l *lane) {
 	if l != nil {
@@ -122,14 +110,13 @@ func (g *gatherer) lead(l *lane) {
 func (g *gatherer) board(l *lane, self *call) *flight {
 	runtime.Gosched()
 	g.mu.Lock()
-	f := g.waiting
-	if f.last.deadline.Sub(self.deadline) > pace {
+	if g.waiting.last.deadline.Sub(self.deadline) > pace {
 		g.lead(l)
 		g.mu.Unlock()
 		return nil
 	}
+	f := g.detach()
 	f.lane = l
-	g.waiting = g.flights.Get().(*flight)
 	g.boarding = false
 	g.underway++
 	g.departed = time.Now()
@@ -138,12 +125,7 @@ func (g *gatherer) board(l *lane, self *call) *flight {
 	if usual := back.Add(time.Duration(g.pilot.usual.Load())); usual.Before(f.last.deadline) {
 		back = usual
 	}
-	if f.first.After(back) {
-		return f
-	}
-	late := g.flights.Get().(*flight)
-	f.late(late, back)
-	g.strand(late, errNoLane, self)
+	g.giveUp(f, back, self)
 	return f
 }
 
@@ -169,54 +151,17 @@ func (g *gatherer) fly(l *lane, self *call) bool {
 	return true
 }
 
-// open adds a connection, in a goroutine of its own since the handshake takes several round trips, and sends off what waits for it.
-func (g *gatherer) open() {
-	l, err := g.pilot.open(time.Now().Add(dialTimeout))
-	g.mu.Lock()
-	defer g.mu.Unlock()
-	g.opening--
-	switch {
-	case err != nil:
-		g.lanes--
-		g.failed, g.fault = time.Now(), err
-		if g.lanes == 0 {
-			stranded := g.waiting
-			g.waiting = g.flights.Get().(*flight)
-			g.strand(stranded, err, nil)
-		}
-	case g.closed:
-		g.lanes--
-		l.close()
-	default:
-		g.idle = append(g.idle, l)
-		g.lead(g.depart())
-	}
-}
-
 // tick runs a pace after a call began to wait: it sends off what may leave, and answers those whose deadline has passed.
 func (g *gatherer) tick() {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	g.lead(g.depart())
 	if !g.boarding {
-		late := g.flights.Get().(*flight)
-		g.waiting.late(late, time.Now())
-		g.strand(late, errNoLane, nil)
+		g.giveUp(g.waiting, time.Now(), nil)
 	}
 	if !g.waiting.empty() {
 		g.timer.Reset(pace)
 	}
-}
-
-// drop ends the idle connections, since they lead to a node that no longer decides.
-func (g *gatherer) drop() {
-	g.mu.Lock()
-	defer g.mu.Unlock()
-	for _, l := range g.idle {
-		l.close()
-	}
-	g.lanes -= len(g.idle)
-	g.idle = nil
 }
 
 // close ends the connections that are idle; those under way end when they are back. Nobody is left waiting for one.
@@ -225,22 +170,32 @@ func (g *gatherer) close() {
 	g.closed = true
 	g.timer.Stop()
 	if !g.boarding {
-		stranded := g.waiting
-		g.waiting = g.flights.Get().(*flight)
-		g.strand(stranded, errNoLane, nil)
+		g.strand(g.detach(), errNoLane, nil)
 	}
 	g.mu.Unlock()
 	g.drop()
 }
 
+// detach returns what waits, and has an empty flight wait in its place. The caller holds the lock.
+func (g *gatherer) detach() *flight {
+	f := g.waiting
+	g.waiting = g.flights.Get().(*flight)
+	return f
+}
+
 func (g *gatherer) recycle(f *flight) {
-	f.lane, f.first, f.last = nil, time.Time{}, nil
-	clear(f.verifies)
-	clear(f.lookups)
-	f.verifies, f.lookups = f.verifies[:0], f.lookups[:0]
-	clear(f.index[0])
-	clear(f.index[1])
+	f.reset()
 	g.flights.Put(f)
+}
+
+// giveUp answers the entries of a flight that end by then, and wakes their callers but for self.
+func (g *gatherer) giveUp(f *flight, then time.Time, self *call) {
+	if f.first.After(then) {
+		return
+	}
+	late := g.flights.Get().(*flight)
+	f.late(late, then)
+	g.strand(late, errNoLane, self)
 }
 
 // strand answers all calls of a flight that never left, and wakes them but for self.

@@ -73,18 +73,13 @@ func (f *flight) empty() bool { return len(f.verifies)+len(f.lookups) == 0 }
 // add enters a call, merging it with one of the same key if there is one.
 func (f *flight) add(c *call) {
 	c.permits, c.merged, c.until = 1, nil, c.deadline
-	if f.last == nil || c.deadline.Sub(f.last.deadline) > pace {
-		f.last = c
-	}
-	if f.first.IsZero() || c.deadline.Before(f.first) {
-		f.first = c.deadline
-	}
+	f.note(c)
 	list, index := &f.lookups, f.index[0]
 	if c.place != (place{}) {
 		list, index = &f.verifies, f.index[1]
 	}
 	part := binary.LittleEndian.Uint64(c.digest[:])
-	if head, ok := index[part]; ok && head.digest == c.digest && head.permits < maxPermits && head.place == c.place && head.asking == c.asking && head.shared == c.shared && c.deadline.Sub(head.until) <= mergeWithin && head.until.Sub(c.deadline) <= mergeWithin {
+	if head, ok := index[part]; ok && head.digest == c.digest && head.permits < maxPermits && head.place == c.place && head.asking == c.asking && head.shared == c.shared && c.deadline.Sub(head.until).Abs() <= mergeWithin {
 		head.permits++
 		c.merged, head.merged = head.merged, c
 		head.until = earlier(head.until, c.deadline)
@@ -112,17 +107,32 @@ func (f *flight) late(to *flight, now time.Time) {
 	f.verifies = split(f.verifies, f.index[1], &to.verifies)
 	f.first, f.last = time.Time{}, nil
 	for _, list := range [][]*call{f.verifies, f.lookups} {
-		for _, head := range list {
-			if f.first.IsZero() || head.until.Before(f.first) {
-				f.first = head.until
-			}
-			for c := head; c != nil; c = c.merged {
-				if f.last == nil || c.deadline.After(f.last.deadline) {
-					f.last = c
-				}
+		for _, c := range list {
+			for ; c != nil; c = c.merged {
+				f.note(c)
 			}
 		}
 	}
+}
+
+// note keeps first and last true when a call comes on board.
+func (f *flight) note(c *call) {
+	if f.first.IsZero() || c.deadline.Before(f.first) {
+		f.first = c.deadline
+	}
+	if f.last == nil || c.deadline.Sub(f.last.deadline) > pace {
+		f.last = c
+	}
+}
+
+// reset empties a flight, to be used again.
+func (f *flight) reset() {
+	f.lane, f.first, f.last = nil, time.Time{}, nil
+	clear(f.verifies)
+	clear(f.lookups)
+	f.verifies, f.lookups = f.verifies[:0], f.lookups[:0]
+	clear(f.index[0])
+	clear(f.index[1])
 }
 
 func earlier(a, b time.Time) time.Time {

@@ -108,7 +108,8 @@ func (k *Key) digests() []Digest {
 
 // digestsBut returns those of its digests that other has not.
 func (k *Key) digestsBut(other *Key) []Digest {
-	return slices.DeleteFunc(k.digests(), func(d Digest) bool { return slices.Contains(other.digests(), d) })
+	held := other.digests()
+	return slices.DeleteFunc(k.digests(), func(d Digest) bool { return slices.Contains(held, d) })
 }
 
 // found reports whether Find may return the key at now for this digest, one of its own.

@@ -2,15 +2,12 @@ package store
 
 import (
 	"bytes"
-	"cmp"
 	"context"
 	"crypto/rand"
 	"crypto/sha1"
 	_ "embed"
-	"encoding/binary"
 	"encoding/hex"
 	"errors"
-	"slices"
 	"strings"
 	"sync/atomic"
 	"time"
@@ -73,14 +70,6 @@ func (p *pilot) open(deadline time.Time) (*lane, error) {
 	ctx, cancel := context.WithDeadline(context.Background(), deadline)
 	defer cancel()
 	return openLane(ctx, p.options)
-}
-
-// chunk is one script call of a flight.
-type chunk struct {
-	calls  []*call
-	script *script
-	nonce  [nonceLength]byte
-	full   bool // send the text, since Redis does not know the script
 }
 
 // roundTrip sends everything that the flight carries at once, reads the answers and enters them. An error means that the connection must not be used again.
@@ -206,46 +195,4 @@ func (p *pilot) end(c *call, err error) {
 	}
 	p.metrics.errors.WithLabelValues(operation, errorKind(err)).Inc()
 	c.answer = answer{err: err}
-}
-
-// chunks divides a flight into script calls, leaving out what is too late to be sent.
-func (p *pilot) chunks(f *flight, now time.Time) []chunk {
-	var chunks []chunk
-	for _, part := range []struct {
-		calls  []*call
-		script *script
-	}{{f.verifies, &p.verify}, {f.lookups, &p.lookup}} {
-		slices.SortStableFunc(part.calls, p.compare)
-		var current *chunk
-		for _, c := range part.calls {
-			if !now.Before(c.until) {
-				p.end(c, errNoLane)
-				continue
-			}
-			if current == nil || len(current.calls) == maxEntries || p.compare(current.calls[0], c) != 0 {
-				chunks = append(chunks, chunk{script: part.script, nonce: p.nextNonce()})
-				current = &chunks[len(chunks)-1]
-			}
-			current.calls = append(current.calls, c)
-		}
-	}
-	return chunks
-}
-
-// compare is 0 for calls that can go in one script call.
-func (p *pilot) compare(a, b *call) int {
-	switch {
-	case p.oneSlot && a.slot != b.slot:
-		return cmp.Compare(a.slot, b.slot)
-	case a.shared != b.shared:
-		return int(digit(a.shared)) - int(digit(b.shared))
-	default:
-		return int(digit(a.asking)) - int(digit(b.asking))
-	}
-}
-
-func (p *pilot) nextNonce() (nonce [nonceLength]byte) {
-	copy(nonce[:], p.nonce[:])
-	binary.BigEndian.PutUint64(nonce[8:], p.count.Add(1))
-	return nonce
 }

@@ -137,14 +137,20 @@ func TestRedisIdleServiceSendsAtOnce(t *testing.T) {
 	}
 }
 
-// TestRedisFarAway has a few clients check now and then at a distance of 20 ms: nobody waits for somebody else's round trip.
-func TestRedisFarAway(t *testing.T) {
+// farStore opens a store whose Redis can be moved away, with keys of as many workspaces.
+func farStore(t *testing.T, n int) (*line, *store.Redis, []store.Key) {
 	l := newLine(t, redisServer(t))
 	s := openRedis(t, redisConfig(l.address))
-	var keys []store.Key
-	for i := range 4 {
-		keys = append(keys, newKey(t, s, fmt.Sprint("w", i), "off"))
+	keys := make([]store.Key, n)
+	for i := range keys {
+		keys[i] = newKey(t, s, fmt.Sprint("w", i), "off")
 	}
+	return l, s, keys
+}
+
+// TestRedisFarAway has a few clients check now and then at a distance of 20 ms: nobody waits for somebody else's round trip.
+func TestRedisFarAway(t *testing.T) {
+	l, s, keys := farStore(t, 4)
 	const distance = 20 * time.Millisecond
 	l.delay.Store(int64(distance))
 	checks := func(each int) []time.Duration {
@@ -180,12 +186,7 @@ func TestRedisFarAway(t *testing.T) {
 
 // TestRedisHurriedCheck has checks with less time than a round trip takes join others: they are answered in their time, and the others as if they had been alone.
 func TestRedisHurriedCheck(t *testing.T) {
-	l := newLine(t, redisServer(t))
-	s := openRedis(t, redisConfig(l.address))
-	var keys []store.Key
-	for i := range 12 {
-		keys = append(keys, newKey(t, s, fmt.Sprint("w", i), "off"))
-	}
+	l, s, keys := farStore(t, 12)
 	const distance, hurried = 100 * time.Millisecond, 30 * time.Millisecond
 	round := func(hurry bool) {
 		var checks sync.WaitGroup

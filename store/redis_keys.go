@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"strings"
 	"time"
 
 	"github.com/redis/go-redis/v9"
@@ -239,18 +238,6 @@ func (r *Redis) remove(ctx context.Context, p place, member string, digest Diges
 		return nil, nil
 	}
 	return []byte(record), err
-}
-
-// member is a key's entry in the sorted set of its workspace: its position.
-func member(key *Key) string { return memberAt(Position{key.CreatedAt, key.ID}) }
-
-func memberAt(p Position) string {
-	return fmt.Sprintf("%015d/%s", max(p.CreatedAt.UnixMilli(), 0), p.ID)
-}
-
-func memberID(member string) string {
-	_, id, _ := strings.Cut(member, "/")
-	return id
 }
 
 // recordDigests returns the digests under which a record can be in the index; none if it is damaged.

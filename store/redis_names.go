@@ -78,3 +78,15 @@ func parsePlace(text string) (place, bool) {
 	workspace, id, ok := strings.Cut(text, "/")
 	return place{workspace, id}, ok && ValidID(workspace) && ValidID(id)
 }
+
+// member is a key's entry in the sorted set of its workspace: its position.
+func member(key *Key) string { return memberAt(Position{key.CreatedAt, key.ID}) }
+
+func memberAt(p Position) string {
+	return fmt.Sprintf("%015d/%s", max(p.CreatedAt.UnixMilli(), 0), p.ID)
+}
+
+func memberID(member string) string {
+	_, id, _ := strings.Cut(member, "/")
+	return id
+}

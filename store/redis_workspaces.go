@@ -38,11 +38,7 @@ func (r *Redis) ListWorkspaces(ctx context.Context, after string, limit int) ([]
 	if err := r.intact(ctx); err != nil {
 		return nil, r.failed("list_workspaces", err)
 	}
-	from := "-"
-	if after != "" {
-		from = "(" + after
-	}
-	ids, err := r.control.ZRangeByLex(ctx, r.names.workspaces(), &redis.ZRangeBy{Min: from, Max: "+", Count: int64(limit)}).Result()
+	ids, err := r.workspaceIDs(ctx, after, limit)
 	if err != nil {
 		return nil, r.failed("list_workspaces", err)
 	}
@@ -55,6 +51,11 @@ func (r *Redis) ListWorkspaces(ctx context.Context, after string, limit int) ([]
 		list = append(list, s.Workspace)
 	}
 	return list, nil
+}
+
+// workspaceIDs returns up to limit ids of workspaces that come after this one, in their order.
+func (r *Redis) workspaceIDs(ctx context.Context, after string, limit int) ([]string, error) {
+	return r.control.ZRangeByLex(ctx, r.names.workspaces(), &redis.ZRangeBy{Min: "(" + after, Max: "+", Count: int64(limit)}).Result()
 }
 
 // UpdateWorkspace replaces the settings by a compare-and-set.
