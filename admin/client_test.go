@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"io"
-	"net"
 	"net/http"
 	"net/http/httptest"
 	"strings"
@@ -66,11 +65,6 @@ func TestClientErrors(t *testing.T) {
 
 // TestClientAtTheWrongDoor calls what is not the management API: the error says what to look at, and never the token.
 func TestClientAtTheWrongDoor(t *testing.T) {
-	closed, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	_ = closed.Close()
 	answering := func(status int, body string) string {
 		server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
 			w.WriteHeader(status)
@@ -82,7 +76,7 @@ func TestClientAtTheWrongDoor(t *testing.T) {
 	redirecting := httptest.NewServer(http.RedirectHandler(answering(200, "<html>log in</html>"), http.StatusFound))
 	t.Cleanup(redirecting.Close)
 	for name, test := range map[string]struct{ server, want string }{
-		"nobody listens": {"http://" + closed.Addr().String(), "connection refused): is the service running (tpgate serve), and is --server right?"},
+		"nobody listens": {"http://127.0.0.1:1", "connection refused): is the service running (tpgate serve), and is --server right?"},
 		"no such host":   {"http://tpgate.invalid:8081", "cannot reach the management API at http://tpgate.invalid:8081 ("},
 		"no scheme":      {"127.0.0.1:8081", "the server's address \"127.0.0.1:8081\" is not usable: write one such as http://127.0.0.1:8081"},
 		"no host":        {"localhost", "cannot reach the management API at localhost ("},

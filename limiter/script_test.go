@@ -3,9 +3,9 @@ package limiter_test
 import (
 	"fmt"
 	"math/rand/v2"
-	"net"
 	"os"
 	"os/exec"
+	"path/filepath"
 	"testing"
 	"time"
 
@@ -64,17 +64,13 @@ func startRedis(t testing.TB) *redis.Client {
 		}
 		t.Skip("redis-server is missing: apt-get install redis-server")
 	}
-	ln, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	_, port, _ := net.SplitHostPort(ln.Addr().String())
-	ln.Close()
-	server := exec.Command(program, "--port", port, "--bind", "127.0.0.1", "--save", "", "--dir", t.TempDir())
+	dir := t.TempDir()
+	socket := filepath.Join(dir, "redis.sock")
+	server := exec.Command(program, "--port", "0", "--unixsocket", socket, "--save", "", "--dir", dir)
 	if err := server.Start(); err != nil {
 		t.Fatal(err)
 	}
-	client := redis.NewClient(&redis.Options{Addr: "127.0.0.1:" + port, Protocol: 2})
+	client := redis.NewClient(&redis.Options{Network: "unix", Addr: socket, Protocol: 2})
 	t.Cleanup(func() { _ = client.Close(); _ = server.Process.Kill(); _ = server.Wait() })
 	for range 200 {
 		if client.Ping(t.Context()).Err() == nil {

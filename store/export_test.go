@@ -1,9 +1,34 @@
 package store
 
-import "context"
+import (
+	"context"
+	"net"
+	"os"
+	"strconv"
+	"sync/atomic"
+	"testing"
+)
 
 // Sweep removes what is dead now.
 func (r *Redis) Sweep(ctx context.Context) error { return r.sweep(ctx) }
 
 // Repair looks through all keys now.
 func (r *Redis) Repair(ctx context.Context) error { return r.repair(ctx) }
+
+// lastPort is the last that FreeAddr has looked at. Its ports are below the range from which the kernel chooses those of connections, so that none of them takes one meanwhile.
+var lastPort atomic.Int32
+
+// FreeAddr returns an address on loopback that nobody listens on, each once.
+func FreeAddr(t testing.TB) string {
+	t.Helper()
+	lastPort.CompareAndSwap(0, int32(2000+os.Getpid()%4000))
+	for port := lastPort.Add(1); port < 10000; port = lastPort.Add(1) {
+		addr := net.JoinHostPort("127.0.0.1", strconv.Itoa(int(port)))
+		if ln, err := net.Listen("tcp", addr); err == nil {
+			_ = ln.Close()
+			return addr
+		}
+	}
+	t.Fatal("no free port")
+	return ""
+}

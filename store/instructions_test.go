@@ -26,19 +26,15 @@ func TestInstructions(t *testing.T) {
 		t.Skip("a measurement, run by make bench-redis")
 	}
 	dir := t.TempDir()
-	ln, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	_, port, _ := net.SplitHostPort(ln.Addr().String())
-	ln.Close()
+	addr := FreeAddr(t)
+	_, port, _ := net.SplitHostPort(addr)
 	server := exec.Command("valgrind", "--tool=callgrind", "--callgrind-out-file="+filepath.Join(dir, "out"),
 		"redis-server", "--port", port, "--bind", "127.0.0.1", "--save", "", "--dir", dir, "--hz", "1")
 	if err := server.Start(); err != nil {
 		t.Fatal(err)
 	}
 	defer func() { _ = server.Process.Kill(); _ = server.Wait() }()
-	r := openCounted(t, "127.0.0.1:"+port)
+	r := openCounted(t, addr)
 	fmt.Printf("%-44s %8s %8s %8s\n", "instructions per decision, entries a call:", "1", "16", "64")
 	for _, c := range []struct{ name, limit, workspace string }{
 		{"key window, nothing expired", "default", "default"},

@@ -21,7 +21,7 @@ import (
 // clusterNode starts a node that is not in a Cluster yet.
 func clusterNode(t *testing.T) string {
 	t.Helper()
-	_, bus, _ := net.SplitHostPort(freeAddr(t))
+	_, bus, _ := net.SplitHostPort(store.FreeAddr(t))
 	return redisServer(t, "--cluster-enabled", "yes", "--cluster-port", bus, "--cluster-node-timeout", "2000", "--cluster-require-full-coverage", "no")
 }
 

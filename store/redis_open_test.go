@@ -150,7 +150,7 @@ func TestRedisMustFit(t *testing.T) {
 			t.Errorf("policy %s: the error does not say what to do: %v", policy, err)
 		}
 	}
-	if _, err := store.OpenRedis(t.Context(), redisConfig(freeAddr(t))); err == nil || !strings.Contains(err.Error(), "connecting to Redis") {
+	if _, err := store.OpenRedis(t.Context(), redisConfig(store.FreeAddr(t))); err == nil || !strings.Contains(err.Error(), "connecting to Redis") {
 		t.Errorf("without a Redis: error %v", err)
 	}
 	config := redisConfig(redisServer(t, "--requirepass", "hunter2"))

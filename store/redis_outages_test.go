@@ -14,7 +14,7 @@ import (
 
 // TestRedisStandsStill stops Redis under checks, without a word to anybody, and lets it go on.
 func TestRedisStandsStill(t *testing.T) {
-	program, addr := redisProgram(t), freeAddr(t)
+	program, addr := redisProgram(t), store.FreeAddr(t)
 	process := startRedis(t, program, addr, "--dir", t.TempDir())
 	s := openRedis(t, redisConfig(addr))
 	keys := []store.Key{newKey(t, s, "w0", "1000000/1h"), newKey(t, s, "w1", "off"), newKey(t, s, "w2", "10/200ms")}
@@ -37,7 +37,7 @@ func TestRedisStandsStill(t *testing.T) {
 
 // TestRedisDies kills Redis under checks and starts it anew with what it had on disk.
 func TestRedisDies(t *testing.T) {
-	program, addr, dir := redisProgram(t), freeAddr(t), t.TempDir()
+	program, addr, dir := redisProgram(t), store.FreeAddr(t), t.TempDir()
 	args := []string{"--dir", dir, "--appendonly", "yes", "--appendfsync", "always"}
 	process := startRedis(t, program, addr, args...)
 	s := openRedis(t, redisConfig(addr))

@@ -32,7 +32,7 @@ func TestRedisRefuses(t *testing.T) {
 		{"out of memory", func(t *testing.T) { set(t, "maxmemory", "1mb") }, func(t *testing.T) { set(t, "maxmemory", "0") }, "OOM"},
 		{"too few replicas", func(t *testing.T) { set(t, "min-replicas-to-write", "1") }, func(t *testing.T) { set(t, "min-replicas-to-write", "0") }, "NOREPLICAS"},
 		{"a replica", func(t *testing.T) {
-			host, port, _ := net.SplitHostPort(freeAddr(t)) // of a master that is not there, so that it keeps its data
+			host, port, _ := net.SplitHostPort(store.FreeAddr(t)) // of a master that is not there, so that it keeps its data
 			if err := direct.ReplicaOf(t.Context(), host, port).Err(); err != nil {
 				t.Fatal(err)
 			}

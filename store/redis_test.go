@@ -29,7 +29,7 @@ func redisServer(t testing.TB, args ...string) string {
 		}
 		t.Skip("redis-server is missing: apt-get install redis-server")
 	}
-	addr := freeAddr(t)
+	addr := store.FreeAddr(t)
 	startRedis(t, program, addr, append([]string{"--dir", t.TempDir()}, args...)...)
 	return addr
 }
@@ -53,16 +53,6 @@ func startRedis(t testing.TB, program, addr string, args ...string) *os.Process 
 	}
 	t.Fatal("redis-server does not answer")
 	return nil
-}
-
-func freeAddr(t testing.TB) string {
-	t.Helper()
-	ln, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer ln.Close()
-	return ln.Addr().String()
 }
 
 func redisConfig(addr string) store.RedisConfig {
