@@ -15,16 +15,25 @@ import (
 	"tpgate/limiter/limitertest"
 )
 
-// takeScript runs window.lua with the time as an argument: KEYS lists, ARGV time, permits, encoded limits.
+// takeScript runs window.lua with the time as an argument: KEYS owners, and as many lists; ARGV time, permits, encoded limits. An owner is nothing but "owner", its header, "of", and the tail.
 var takeScript = redis.NewScript(limiter.Script(`
-now, now_us, period = ARGV[1], tonumber(ARGV[1]), sub(ARGV[1], 1, 9) .. '0000000'
-local limit, granted, quota, window, remaining, oldest = limit_of(ARGV[3])
-if not KEYS[2] and #limit == 1 then
-	granted, quota, window, remaining, oldest = take_one(tonumber(ARGV[2]), KEYS[1], limit)
-else
-	granted, quota, window, remaining, oldest = take(tonumber(ARGV[2]), KEYS[1], limit, KEYS[2], ARGV[4] and limit_of(ARGV[4]))
+now_us = tonumber(ARGV[1])
+now = pack('>I8', now_us)
+local n, granted, quota, window, remaining, oldest = tonumber(ARGV[2])
+local function value(i) return call('GET', KEYS[i]) or 'owner' .. pack('>HI4I4I8', 26, 0, 0, 0) .. 'of' end
+if #KEYS == 2 and #limit_of(ARGV[3]) == 1 then
+	granted, quota, window, remaining, oldest = take_one(n, KEYS[1], value(1), 6, KEYS[2], limit_of(ARGV[3]))
 end
-return {granted, quota, window and window.text or '', remaining, oldest or ''}`))
+if not granted then
+	local ledgers, take, ledger = {}, unusual()
+	for i = 1, #KEYS / 2 do
+		if not call('GET', KEYS[i]) then call('SET', KEYS[i], value(i)) end
+		local limit = limit_of(ARGV[2 + i])
+		ledgers[i] = limit[1] and ledger(KEYS[i], value(i), 6, KEYS[#KEYS / 2 + i], limit)
+	end
+	granted, quota, window, remaining, oldest = take(n, ledgers[1], ledgers[2])
+end
+return {granted, quota, window and window.text or '', remaining, oldest and format('%d', oldest) or ''}`))
 
 // script is the window of window.lua on a real Redis.
 type script struct {
@@ -37,6 +46,9 @@ func (s script) Take(now limiter.Stamp, n int, key string, limits ...limiter.Lim
 	for i, limit := range limits {
 		keys = append(keys, fmt.Sprintf("{%s}:%d", key, i))
 		args = append(args, limit.Encode())
+	}
+	for i := range limits {
+		keys = append(keys, fmt.Sprintf("{%s}:%d:list", key, i))
 	}
 	reply, err := takeScript.Run(s.t.Context(), s.client, keys, args...).Slice()
 	if err != nil {
@@ -96,31 +108,38 @@ func TestScriptAgainstMemory(t *testing.T) {
 	}
 }
 
-// TestScriptKeepsWhatCounts lets time pass in steps, for the list's time to live too: after each admission the list must live for as long as it counts, whatever is admitted later, so that
-// no quota comes back early.
+// TestScriptKeepsWhatCounts lets time pass in steps, for the list's time to live too: whatever is admitted later, the list must live for as long as it counts, so that no quota comes back early.
+// The Go limiter, whose lists live for ever, says what counts.
 func TestScriptKeepsWhatCounts(t *testing.T) {
 	client := startRedis(t)
-	for _, text := range []string{"5/1ms", "5/1s", "3/7s", "1000/1m", "2/1s,5/20s"} {
+	for _, text := range []string{"5/1ms", "90/1s", "3/7s", "500/7s", "1000/1m", "100/1s,300/20s"} {
 		limit, err := limiter.Parse(text)
 		if err != nil {
 			t.Fatal(err)
 		}
-		windows := limit.Windows()
-		widest := windows[len(windows)-1].Length
-		now, random := limiter.Stamp(1_700_000_000_000_000), rand.New(rand.NewPCG(1, uint64(widest)))
-		list := "{" + text + "}:0"
-		for range 300 {
+		now, random, lived := limiter.Stamp(1_700_000_000_000_000), rand.New(rand.NewPCG(1, uint64(len(text)))), 0
+		list, inGo := "{"+text+"}:0:list", memory{}
+		for i := range 300 {
 			step := time.Duration(random.Int64N(int64(4 * time.Second)))
+			if random.IntN(3) > 0 {
+				step /= 100
+			}
 			now += limiter.Stamp(step.Microseconds())
 			if left, err := client.PTTL(t.Context(), list).Result(); err != nil {
 				t.Fatal(err)
-			} else if left > 0 && client.PExpire(t.Context(), list, max(left-step, time.Millisecond)).Err() != nil {
-				t.Fatal("the time to live cannot be set")
+			} else if left > 0 {
+				lived++
+				if client.PExpire(t.Context(), list, max(left-step, time.Millisecond)).Err() != nil {
+					t.Fatal("the time to live cannot be set")
+				}
 			}
-			granted := script{t, client}.Take(now, 1, text, limit).Granted
-			if left, err := client.PTTL(t.Context(), list).Result(); err != nil || granted == 1 && left < widest {
-				t.Fatalf("%s: it lives for %s after an admission, %v", text, left, err)
+			n := 1 + random.IntN(40)*random.IntN(2)
+			if got, want := (script{t, client}).Take(now, n, text, limit), inGo.Take(now, n, text, limit); got != want {
+				t.Fatalf("%s, step %d: %+v, want %+v", text, i, got, want)
 			}
+		}
+		if lists := limit.Windows()[len(limit.Windows())-1].Permits > 64; lists != (lived > 50) {
+			t.Errorf("%s: there was a list before %d of 300 steps", text, lived)
 		}
 	}
 }

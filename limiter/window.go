@@ -1,8 +1,8 @@
 // Package limiter holds what a quota is: an exact sliding window.
 //
 // A [Window] admits at most N requests in any span of its length. A [Limit] is up to three windows that must all admit, written "10/1s,600/1m" (parse.go).
-// The window exists twice, and one test (limitertest) holds both to the same sentences: in Go over a ring of stamps (memory.go, [Take]), and in Lua over a
-// Redis list (window.lua, [Script]) where several instances share it. Pacing of the management API, where smoothing is wanted and exactness is not,
+// The window exists twice, and one test (limitertest) holds both to the same sentences: in Go over a ring of stamps (memory.go, [Take]), and in Lua over
+// a string and a list of Redis (window.lua, [Script]) where several instances share it. Pacing of the management API, where smoothing is wanted and exactness is not,
 // is another thing: pace.go.
 package limiter
 

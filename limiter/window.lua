@@ -1,18 +1,31 @@
--- The exact sliding window of memory.go over a Redis list, as functions for a script that is put together with this text in front (limiter.Script).
+-- The exact sliding window of memory.go in Redis, as functions for a script that is put together with this text in front (limiter.Script).
 --
--- A list holds admission times, oldest first, each 16 digits of microseconds since 1970, so that they compare as strings. One list serves all windows of a limit.
--- An admission is live in a window if it is younger than its length. The N-th newest is dead, or there is none <=> one more is admitted.
+-- A quota's admissions are stamps of 8 bytes: microseconds since 1970, big-endian, oldest first. They serve all windows of its limit. The newest, 1 to 64 ("the tail"), stand at the end of its owner,
+-- the string that has what else a decision needs, so that the usual check reads all of it with one MGET and admits with one APPEND. Older ones have moved to a list, 32 to an element.
+-- The owner has a header of 18 bytes, of big-endian numbers:
 --
--- now, now_us, period          the one time of this call, as 16 digits and as a number, and the beginning of its ten seconds as 16 digits; the script sets them before anything else
+--        where the tail begins 2 | how many stamps of the list count 4 | widest 4 | the oldest stamp that counts 8
+--
+--        Those that count no more are the first of the list's first element. widest is the longest window, in ms, of the limit under which the newest stamp was admitted: what is older than the newest
+--        by that does not count, in whatever longer window it is asked for later; 0 if all that stands there counts.
+--
+-- The list lives for as long as its newest stamp counts; the tail goes when its owner is written anew.
+--
+-- now_us, now                  the one time of this call, in microseconds and as a stamp; the script sets them before anything else
 -- limit_of(encoded)            the parsed form of a limit as limiter.Limit.Encode writes it; raises an error if it is malformed
--- take(n, list, limit [, list, limit])
---                              asks all windows of all quotas for n permits and takes as many as all have, from all. A refusal leaves nothing behind.
---                              Returns granted, the index of the quota whose window is closest to its end (0: no limit applies), that window,
---                              its remaining permits, and its oldest live admission (16 digits; now if it has none).
+-- take_one(n, owner, value, at, list, limit)
+--                              asks a limit of one window for n permits and takes as many as it has; nil, and nothing was done, if that takes more than a look at the tail and the first elements.
+--                              owner and list are names, value is the owner's, and its header stands at at. A refusal leaves nothing behind.
+--                              Returns granted, the number of the quota whose window is closest to its end (0: no limit applies), that window,
+--                              its remaining permits, and its oldest live admission (in microseconds; now_us if it has none).
+-- unusual()                    makes and returns two functions, which not every call needs:
+-- take(n, ledger1, ledger2)    the same for all windows of two quotas (nil: no limit), from all of which it takes
+-- ledger(owner, value, at, list, limit)
+--                              the admissions of a quota, for take; raises an error if they are damaged
 --
--- Each function here costs every call 2,000 instructions to make, and each "%.0f" 6,000: there are few, and numbers are written with "%d".
-local call, try, sub, format, floor = redis.call, redis.pcall, string.sub, string.format, math.floor
-local now, now_us, period
+-- Each function here costs every call that makes it 2,000 instructions: there are few.
+local call, sub, format, floor, pack, unpack_fields = redis.call, string.sub, string.format, math.floor, struct.pack, struct.unpack
+local now_us, now
 local limits = {}
 
 local function limit_of(encoded)
@@ -20,12 +33,12 @@ local function limit_of(encoded)
 	if limit then return limit end
 	local count = tonumber(sub(encoded, 1, 1))
 	if not count or count > 3 or #encoded ~= 1 + 17 * count or string.find(encoded, '%D') then error('malformed limit') end
-	limit = {widest = 0, widest_at = 0}
+	limit = {widest = 0}
 	for i = 1, count do
 		local text = sub(encoded, 17 * i - 15, 17 * i + 1) -- seven digits of permits, ten of milliseconds
-		local permits, length = tonumber(sub(text, 1, 7)), sub(text, 8) * 1000
+		local length = sub(text, 8) * 1000
 		if length < 1000 then error('malformed limit') end
-		limit[i] = {text = text, permits = permits, length = length, cut = format('%016d', now_us - length)}
+		limit[i] = {text = text, permits = tonumber(sub(text, 1, 7)), length = length, cut = now_us - length}
 		if length > limit.widest then
 			limit.widest, limit.widest_at = length, i
 		end
@@ -34,161 +47,213 @@ local function limit_of(encoded)
 	return limit
 end
 
--- bisect returns the index of the first element younger than cut, and the element, where element dead is not younger and element alive (nil: not read yet) is, or is beyond the end.
-local function bisect(list, dead, alive, element, cut)
-	while alive - dead > 1 do
-		local middle = floor((dead + alive) / 2)
-		local stamp = call('LINDEX', list, middle)
-		if not stamp or stamp > cut then
-			alive, element = middle, stamp
+-- after returns the index of the first stamp younger than cut, of those with index low to high - 1 in bytes, where that with index 0 stands at from; high if none is.
+local function after(bytes, from, low, high, cut)
+	while low < high do
+		local middle = floor((low + high) / 2)
+		if unpack_fields('>I8', bytes, from + 8 * middle) > cut then
+			high = middle
 		else
-			dead = middle
+			low = middle + 1
 		end
 	end
-	return alive, element
+	return low
 end
 
--- live returns how many admissions window w still holds of the list (length elements, the newest live), at most its permits; the oldest of them; and its index.
--- It looks at the N-th newest first, then gallops towards the newest and bisects: at most 2 log2(N) reads.
-local function live(list, length, w)
-	if w.permits == 0 then return 0, now, length end
-	local dead, oldest = 0, nil
-	if length > w.permits then
-		dead, oldest = length - w.permits, call('LINDEX', list, '-' .. w.permits)
-	else
-		oldest = call('LINDEX', list, '0')
-	end
-	if oldest > w.cut then return length - dead, oldest, dead end
-	local alive, step = length - 1, 1
-	oldest = nil
-	while dead + step < alive do
-		local stamp = call('LINDEX', list, dead + step)
-		if stamp > w.cut then
-			alive, oldest = dead + step, stamp
-			break
-		end
-		dead, step = dead + step, step * 2
-	end
-	alive, oldest = bisect(list, dead, alive, oldest, w.cut)
-	return length - alive, oldest or call('LINDEX', list, '-1'), alive
-end
-
--- forget_future turns stamps ahead of now into now: the clock was put back by more than the widest window, and nobody shall wait until it has caught up.
--- It rewrites at most as many elements as a window has permits. It is the one thing that a refusal may write.
-local function forget_future(list, length, widest)
-	local first = 0
-	if call('LINDEX', list, '0') <= now then first = bisect(list, 0, length - 1, nil, now) end
-	if first == 0 then
-		call('DEL', list)
-	else
-		call('LTRIM', list, '0', first - 1)
-	end
-	local stamps = {}
-	for i = 1, math.min(length - first, 1000) do stamps[i] = now end
-	for missing = length - first, 1, -1000 do
-		call('RPUSH', list, unpack(stamps, 1, math.min(missing, 1000)))
-	end
-	call('PEXPIRE', list, format('%d', 2 * widest / 1000 + 15000))
-end
-
--- admit writes n admissions to a list whose newest element is given (false: none counts any more) and whose first elements, as many as dead says, count in no window any more.
--- The list lives as long as its newest admission counts, which may be the widest window's length ahead of now. Its TTL is looked after once in ten seconds, with more than those to spare: to write
--- it each time costs a tenth of the decision. (Who changes a limit lengthens the TTL with it: update.lua, settings.lua.)
-local function admit(list, limit, n, newest, dead)
-	local stamp, least = now, limit.widest / 1000 + 12000
-	if newest and newest > now then -- the clock stepped back: never older than the predecessor
-		stamp, least = newest, least + limit.widest / 1000
-	end
-	if dead > 0 then call('LTRIM', list, dead, '-1') end
-	if n == 1 then
-		call('RPUSH', list, stamp)
-	else
-		local stamps = {}
-		for i = 1, n do stamps[i] = stamp end
-		call('RPUSH', list, unpack(stamps))
-	end
-	if (not newest or newest < period) and call('PTTL', list) < least then call('PEXPIRE', list, format('%d', 2 * limit.widest / 1000 + 15000)) end
-end
-
--- first_alive returns the index of the first element younger than cut, and the element, of a list whose first is not and whose newest is.
-local function first_alive(list, cut)
-	local dead, step = 0, 1
-	while true do
-		local stamp = call('LINDEX', list, dead + step)
-		if not stamp or stamp > cut then return bisect(list, dead, dead + step, stamp, cut) end
-		dead, step = dead + step, step * 2
-	end
-end
-
--- take_one is take for the usual case of one quota with one window; a script may call it itself.
-local function take_one(n, list, limit)
-	local w, dead, live, oldest = limit[1], 0, 0, now
-	local newest = call('LINDEX', list, '-1')
-	if newest and newest > now and newest - now_us > w.length then
-		forget_future(list, call('LLEN', list), w.length)
-		newest = now
-	end
-	if newest and newest <= w.cut then
-		if w.permits > 0 then call('DEL', list) end
-		newest = false
-	end
-	if newest then
-		oldest = call('LINDEX', list, '0')
-		if oldest <= w.cut then dead, oldest = first_alive(list, w.cut) end
-		if n == 1 and newest <= now and newest >= period then -- in use, so its TTL was looked after. To append tells the length, which spares the call that asks
-			local length = try('RPUSH', list, now)
-			if type(length) == 'number' then
-				if length - dead <= w.permits then
-					if dead > 0 then call('LTRIM', list, dead, '-1') end
-					return 1, 1, w, w.permits - length + dead, oldest
-				end
-				call('RPOP', list)
+-- store writes the admissions of a quota, with a new header. What is too much for the tail moves to the list, which then lives for as long as the newest counts. Returns how many of the list count, the first
+-- stamp that does, and the tail.
+local function store(owner, value, at, base, list, listed, widest, first, newest, tail, longest)
+	if #tail > 8 * 64 then
+		local moved, elements, length = floor((#tail / 8 - 1) / 32), {}, nil
+		if listed == 0 then call('DEL', list) end
+		for i = 1, moved do
+			elements[#elements + 1] = sub(tail, 256 * i - 255, 256 * i)
+			if #elements == 1000 or i == moved then
+				length, elements = call('RPUSH', list, unpack(elements)), {}
 			end
 		end
-		live = call('LLEN', list) - dead
-		if live > w.permits then -- there were more before
-			live, oldest = w.permits, w.permits > 0 and call('LINDEX', list, '-' .. w.permits) or now
+		call('PEXPIRE', list, format('%d', (newest - now_us + longest) / 1000 + 1000))
+		listed = listed + 32 * moved
+		if 32 * length < listed then -- it was gone
+			listed, first = 32 * length, unpack_fields('>I8', tail)
+		end
+		tail = sub(tail, 256 * moved + 1)
+	end
+	call('SET', owner, sub(value, 1, at - 1) .. pack('>HI4I4I8', base, listed, widest, first) .. sub(value, at + 18, base - 1) .. tail)
+	return listed, first, tail
+end
+
+local function take_one(n, owner, value, at, list, limit)
+	local w, size = limit[1], #value
+	local base, listed, widest, oldest = unpack_fields('>HI4I4I8', value, at)
+	local held = (size - base + 1) / 8
+	if held < 0 or held > 64 or held % 1 > 0 or base < at + 18 then return end
+	local newest = held > 0 and unpack_fields('>I8', value, size - 7) or 0
+	if newest <= w.cut then -- none counts
+		if n > w.permits then n = w.permits end
+		if n > 0 then
+			if listed > 0 then call('DEL', list) end
+			store(owner, value, at, base, list, 0, w.length / 1000, now_us, now_us, string.rep(now, n), w.length)
+		end
+		return n, 1, w, w.permits - n, now_us
+	end
+	if newest > now_us or 1000 * widest ~= w.length then return end -- the clock stepped back; another limit applied
+	local left, dead, spent = w.permits - listed - held, 0, false
+	if oldest <= w.cut then -- the first alive stands in the list's first elements, or without a list in the tail
+		local bytes, from, low, high = value, base, 0, held
+		if listed > 0 then bytes, from, low, high = call('LINDEX', list, '0'), 1, -listed % 32, 32 end
+		if not bytes then return end
+		local alive = after(bytes, from, low, high, w.cut)
+		dead = alive - low
+		if alive == high then
+			bytes, from, alive, spent = value, base, 0, true
+			if listed > dead then bytes, from = call('LINDEX', list, '1'), 1 end
+			if not bytes then return end
+		end
+		left, oldest = left + dead, unpack_fields('>I8', bytes, from + 8 * alive)
+		if oldest <= w.cut then return end
+	end
+	if left < 0 then return end -- a limit that was lowered
+	if left < n then n = left end
+	if n > 0 then
+		local stamps = n == 1 and now or string.rep(now, n)
+		if dead < 8 and not spent and held + n <= 64 then
+			call('APPEND', owner, stamps)
+		else
+			if spent then call('LPOP', list) end
+			local tail = sub(value, base)
+			if listed > 0 then listed = listed - dead else tail = sub(tail, 8 * dead + 1) end
+			store(owner, value, at, base, list, listed, widest, oldest, now_us, tail .. stamps, w.length)
 		end
 	end
-	local left = w.permits - live
-	if n > left then n = left end
-	if n > 0 then admit(list, limit, n, newest, dead) end
 	return n, 1, w, left - n, oldest
 end
 
-local function take(n, list1, limit1, list2, limit2)
-	local windows, granted, list, limit = {}, n, list1, limit1
-	local newest, dead = {}, {}
-	for q = 1, list2 and 2 or 1 do
-		if q == 2 then list, limit = list2, limit2 end
-		newest[q], dead[q] = limit[1] and call('LINDEX', list, '-1'), 0
-		local length = newest[q] and call('LLEN', list) or 0
-		if newest[q] and newest[q] > now and newest[q] - now_us > limit.widest then
-			forget_future(list, length, limit.widest)
-			newest[q] = now
+local function unusual()
+	-- stamp returns the i-th stamp that counts, from 0. Of a list that is gone each is 0.
+	local function stamp(l, i)
+		if i == 0 then return l.first end
+		local bytes, at = l.tail, i - l.listed
+		if at < 0 then
+			local element = floor((-l.listed % 32 + i) / 32)
+			bytes, at = l.read[element], (-l.listed % 32 + i) % 32
+			if not bytes then
+				bytes = call('LINDEX', l.list, element) or ''
+				l.read[element] = bytes
+			end
+			if bytes == '' then return 0 end
 		end
-		for i = 1, #limit do
-			local w, count, oldest, first = limit[i], 0, now, length
-			if newest[q] and newest[q] > w.cut then count, oldest, first = live(list, length, w) end
-			windows[#windows + 1] = {quota = q, window = w, left = w.permits - count, oldest = oldest}
-			if i == limit.widest_at then dead[q] = first end
-			if w.permits - count < granted then granted = w.permits - count end
+		return (unpack_fields('>I8', bytes, 8 * at + 1))
+	end
+
+	-- bisect returns the index of the first stamp younger than cut, where that of index dead is not and that of index alive is.
+	local function bisect(l, dead, alive, cut)
+		while alive - dead > 1 do
+			local middle = floor((dead + alive) / 2)
+			if stamp(l, middle) > cut then
+				alive = middle
+			else
+				dead = middle
+			end
 		end
-		if dead[q] == length then newest[q] = false end
+		return alive
 	end
-	local closest
-	for i = 1, #windows do
-		local other = windows[i]
-		if not closest or other.left < closest.left then
-			closest = other
-		elseif other.left == closest.left and other.oldest + other.window.length > closest.oldest + closest.window.length then
-			closest = other -- a tie: the one that frees its next permit last
+
+	local function write(l)
+		l.listed, l.first, l.tail = store(l.owner, l.value, l.at, l.base, l.list, l.listed, l.widest, l.first, l.newest, l.tail, l.limit.widest)
+		l.read, l.from, l.length = {}, 0, l.listed + #l.tail / 8
+	end
+
+	-- forget_future turns stamps ahead of now into now: the clock was put back by more than the widest window, and nobody shall wait until it has caught up.
+	-- It rewrites at most as many stamps as a window has permits. It is the one thing that a refusal may write.
+	local function forget_future(l)
+		local before = ''
+		if l.listed > 0 then
+			before = sub(table.concat(call('LRANGE', l.list, '0', '-1')), 1 + 8 * (-l.listed % 32))
+			call('DEL', l.list)
 		end
+		local all = sub(before .. l.tail, 1 + 8 * l.from)
+		local count = #all / 8
+		local ahead = after(all, 1, 0, count, now_us)
+		l.tail = sub(all, 1, 8 * ahead) .. string.rep(now, count - ahead)
+		l.listed, l.widest, l.newest, l.first = 0, 0, now_us, unpack_fields('>I8', l.tail)
+		write(l)
 	end
-	if granted > 0 then
-		if limit1[1] then admit(list1, limit1, granted, newest[1], dead[1]) end
-		if list2 and limit2[1] then admit(list2, limit2, granted, newest[2], dead[2]) end
+
+	local function ledger(owner, value, at, list, limit)
+		local base, listed, widest, first = unpack_fields('>HI4I4I8', value, at)
+		local l = {owner = owner, value = value, at = at, base = base, list = list, limit = limit, listed = listed, widest = widest, first = first, tail = sub(value, base), read = {}, from = 0}
+		l.length = listed + #l.tail / 8
+		if base < at + 18 or base > #value + 1 or #l.tail % 8 ~= 0 then error('damaged admissions') end
+		if l.length == 0 then return l end
+		l.newest = stamp(l, l.length - 1)
+		local forgotten = l.newest - 1000 * widest
+		if widest > 0 and forgotten > now_us - limit.widest and first <= forgotten then l.from = bisect(l, 0, l.length - 1, forgotten) end
+		if l.newest - now_us > limit.widest then forget_future(l) end
+		return l
 	end
-	if not closest then return granted, 0 end
-	return granted, closest.quota, closest.window, closest.left - granted, closest.oldest
+
+	-- live returns how many admissions window w still holds, at most its permits; the oldest of them; and its index.
+	-- It looks at the N-th newest first, then gallops towards the newest and bisects: at most 2 log2(N) reads.
+	local function live(l, w)
+		local length = l.length
+		local dead = math.max(l.from, length - w.permits)
+		if dead == length or l.newest <= w.cut then return 0, now_us, length end
+		local oldest = stamp(l, dead)
+		if oldest > w.cut then return length - dead, oldest, dead end
+		local step = 1
+		while dead + step < length - 1 and stamp(l, dead + step) <= w.cut do
+			dead, step = dead + step, step * 2
+		end
+		local alive = bisect(l, dead, math.min(dead + step, length - 1), w.cut)
+		return length - alive, stamp(l, alive), alive
+	end
+
+	-- admit enters n admissions in a ledger of which those from index dead on count.
+	local function admit(l, n, dead)
+		local ahead = l.length > 0 and l.newest > now_us -- the clock stepped back: never older than the predecessor
+		local mark = ahead and l.newest or now_us
+		local stamps = string.rep(pack('>I8', mark), n)
+		if not ahead and 1000 * l.widest == l.limit.widest and l.from == 0 and dead < l.length and dead < 8 and #l.tail / 8 + n <= 64 then
+			call('APPEND', l.owner, stamps)
+			l.tail, l.length, l.newest = l.tail .. stamps, l.length + n, now_us
+			return
+		end
+		l.first = dead < l.length and stamp(l, dead) or mark
+		if dead < l.listed then
+			local elements = floor((-l.listed % 32 + dead) / 32)
+			if elements > 0 then call('LTRIM', l.list, elements, '-1') end
+			l.listed = l.listed - dead
+		else
+			if l.listed > 0 then call('DEL', l.list) end
+			l.tail, l.listed = sub(l.tail, 1 + 8 * (dead - l.listed)), 0
+		end
+		l.tail, l.newest, l.widest = l.tail .. stamps, mark, ahead and 0 or l.limit.widest / 1000
+		write(l)
+	end
+
+	local function take(n, ledger1, ledger2)
+		local granted, dead, closest = n, {}, nil
+		for q = 1, 2 do
+			local l = q == 1 and ledger1 or q == 2 and ledger2
+			for i = 1, l and #l.limit or 0 do
+				local w = l.limit[i]
+				local count, oldest, first = live(l, w)
+				local left = w.permits - count
+				if i == l.limit.widest_at then dead[q] = first end
+				if left < granted then granted = left end
+				if not closest or left < closest.left or left == closest.left and oldest + w.length > closest.oldest + closest.window.length then
+					closest = {quota = q, window = w, left = left, oldest = oldest} -- of a tie: the one that frees its next permit last
+				end
+			end
+		end
+		if not closest then return granted, 0 end
+		if granted > 0 then
+			if ledger1 then admit(ledger1, granted, dead[1]) end
+			if ledger2 then admit(ledger2, granted, dead[2]) end
+		end
+		return granted, closest.quota, closest.window, closest.left - granted, closest.oldest
+	end
+
+	return take, ledger
 end

@@ -9,6 +9,7 @@ import (
 	"os"
 	"os/exec"
 	"runtime"
+	"strconv"
 	"strings"
 	"sync"
 	"testing"
@@ -64,11 +65,11 @@ type walked struct {
 	workspace  *limiter.Admissions
 }
 
-// TestMergedWalk sends flights of merged checks of several keys at random times, and has the Go limiter decide the same at the same times: granted permits, remaining ones, window and
+// TestMergedWalk sends flights of merged checks of several keys, some of them with two digests, at random times, and has the Go limiter decide the same at the same times: granted permits, remaining ones, window and
 // time of reset agree for every entry, and what the merged callers are told is what they would have been told one after the other.
 func TestMergedWalk(t *testing.T) {
 	for _, c := range []struct{ keyLimit, workspaceLimit string }{
-		{"7/40ms", "off"}, {"3/20ms,10/150ms", "off"}, {"7/40ms", "9/60ms"}, {"4/30ms,6/50ms,20/200ms", "5/25ms,30/250ms"}, {"off", "10/50ms"},
+		{"7/40ms", "off"}, {"3/20ms,10/150ms", "off"}, {"7/40ms", "9/60ms"}, {"4/30ms,6/50ms,20/200ms", "5/25ms,30/250ms"}, {"off", "10/50ms"}, {"90/60ms", "off"}, {"40/20ms,400/150ms", "300/100ms"},
 	} {
 		t.Run(c.keyLimit+" and "+c.workspaceLimit, func(t *testing.T) {
 			r := openHere(t, c.keyLimit, c.workspaceLimit)
@@ -76,7 +77,17 @@ func TestMergedWalk(t *testing.T) {
 			keys := make([]*walked, 6)
 			shared := []*limiter.Admissions{{}, {}}
 			for i := range keys {
-				keys[i] = &walked{key: createHere(t, r, fmt.Sprint("w", i%2), ""), workspace: shared[i%2]}
+				key := createHere(t, r, fmt.Sprint("w", i%2), "")
+				if i > 2 { // rotated
+					var err error
+					if key, err = r.UpdateKey(t.Context(), key.Workspace, key.ID, func(k *Key) error {
+						k.Digest, k.Previous, k.PreviousUntil = Digest{byte(i)}, k.Digest, time.Now().Add(time.Hour)
+						return nil
+					}); err != nil {
+						t.Fatal(err)
+					}
+				}
+				keys[i] = &walked{key: key, workspace: shared[i%2]}
 			}
 			lane, err := r.checks.single.pilot.open(time.Now().Add(10 * time.Second))
 			if err != nil {
@@ -107,9 +118,17 @@ func (r *Redis) walk(t *testing.T, over *lane, keys []*walked, random *rand.Rand
 	f.lane = over
 	of := map[*call]*walked{}
 	var all []*call
-	for range 1 + random.IntN(12) {
+	checks := 1 + random.IntN(12)
+	if random.IntN(5) == 0 {
+		checks += random.IntN(400)
+	}
+	for range checks {
 		k := keys[random.IntN(len(keys))]
-		c := newCall(k.key.Digest, time.Now().Add(10*time.Second))
+		digest := k.key.Digest
+		if k.key.Previous != (Digest{}) && len(all)/(1+checks/12)%2 == 0 { // in turns, so that all fit into one script call
+			digest = k.key.Previous
+		}
+		c := newCall(digest, time.Now().Add(10*time.Second))
 		c.place, c.shared = place{k.key.Workspace, k.key.ID}, r.shared
 		of[c] = k
 		all = append(all, c)
@@ -228,7 +247,7 @@ func TestDepart(t *testing.T) {
 			}
 			for i := range c.entries {
 				for range c.callers {
-					g.waiting.add(&call{digest: Digest{byte(i), byte(i >> 8)}, place: place{"w", "k"}})
+					g.waiting.add(&call{digest: Digest{byte(i), byte(i >> 8)}, place: place{"w", strconv.Itoa(i)}})
 				}
 			}
 			if left := g.depart() != nil; left != c.leave {

@@ -11,7 +11,7 @@ elseif string.sub(settings, 2, 17) ~= ARGV[1] then
 	return -1
 end
 local epoch, existing = string.sub(settings, 18, 25), redis.call('GET', KEYS[1])
-if existing and string.sub(existing, 49, 56) == epoch then return 0 end
-redis.call('SET', KEYS[1], string.sub(ARGV[3], 1, 48) .. epoch .. string.sub(ARGV[3], 57))
+if existing and string.sub(existing, 34, 41) == epoch then return 0 end
+redis.call('SET', KEYS[1], string.sub(ARGV[3], 1, 33) .. epoch .. string.sub(ARGV[3], 42))
 redis.call('ZADD', KEYS[3], '0', ARGV[4])
 return 1

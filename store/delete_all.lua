@@ -7,9 +7,8 @@ local settings = redis.call('GET', KEYS[1])
 if not settings then return 0 end
 if string.sub(settings, 2, 17) ~= ARGV[1] then return -1 end
 local epoch = string.format('%08d', tonumber(string.sub(settings, 18, 25)) + 1)
-local at = 28 + 17 * (tonumber(string.sub(settings, 27, 27)) or 0) -- of the version, behind the limit
-local version = string.format('%012d', tonumber(string.sub(settings, at, at + 11)) + 1)
-redis.call('SET', KEYS[1], string.sub(settings, 1, 17) .. epoch .. string.sub(settings, 26, at - 1) .. version .. string.sub(settings, at + 12))
+local version = string.format('%012d', tonumber(string.sub(settings, 46, 57)) + 1)
+redis.call('SET', KEYS[1], string.sub(settings, 1, 17) .. epoch .. string.sub(settings, 26, 45) .. version .. string.sub(settings, 58))
 if redis.call('EXISTS', KEYS[3]) == 1 then
 	redis.call('ZUNIONSTORE', KEYS[3], '2', KEYS[3], KEYS[2])
 	redis.call('UNLINK', KEYS[2])

@@ -2,6 +2,7 @@ package store
 
 import (
 	"context"
+	"encoding/binary"
 	"net"
 	"os"
 	"strconv"
@@ -14,6 +15,12 @@ func (r *Redis) Sweep(ctx context.Context) error { return r.sweep(ctx) }
 
 // Repair looks through all keys now.
 func (r *Redis) Repair(ctx context.Context) error { return r.repair(ctx) }
+
+// Admissions returns how many admissions a key's record speaks of.
+func Admissions(record []byte) int64 {
+	tail := len(record) - len(withoutAdmissions(record, recordQuota))
+	return int64(binary.BigEndian.Uint32(record[recordQuota+2:])) + int64(tail/stampLength)
+}
 
 // lastPort is the last that FreeAddr has looked at. Its ports are below the range from which the kernel chooses those of connections, so that none of them takes one meanwhile.
 var lastPort atomic.Int32

@@ -2,6 +2,7 @@ package store
 
 import (
 	"encoding/binary"
+	"hash/maphash"
 	"slices"
 	"time"
 )
@@ -63,14 +64,26 @@ type flight struct {
 	lane     *lane
 	verifies []*call
 	lookups  []*call
-	index    [2]map[uint64]*call // of look-ups and verifies, by part of the digest
+	chunks   []chunk             // once under way; they share the memory of the two lists
+	index    [2]map[uint64]*call // of look-ups by part of the digest, and of verifies by a hash of the key's id
+	repeats  bool                // two checks on board may be of one key
 	first    time.Time           // the earliest deadline of all on board
 	last     *call               // one with the latest, or less than a [pace] before it: whose goroutine flies, so that it need not wait beyond its own
 }
 
 func (f *flight) empty() bool { return len(f.verifies)+len(f.lookups) == 0 }
 
-// add enters a call, merging it with one of the same key if there is one.
+var idSeed = maphash.MakeSeed()
+
+// mark is where the index has a call: the same for all checks of one key, whichever of its digests they name.
+func (c *call) mark() uint64 {
+	if c.place == (place{}) {
+		return binary.LittleEndian.Uint64(c.digest[:])
+	}
+	return maphash.String(idSeed, c.place.id)
+}
+
+// add enters a call, merging it with the one before of its key if they ask the same.
 func (f *flight) add(c *call) {
 	c.permits, c.merged, c.until = 1, nil, c.deadline
 	f.note(c)
@@ -78,14 +91,16 @@ func (f *flight) add(c *call) {
 	if c.place != (place{}) {
 		list, index = &f.verifies, f.index[1]
 	}
-	part := binary.LittleEndian.Uint64(c.digest[:])
-	if head, ok := index[part]; ok && head.digest == c.digest && head.permits < maxPermits && head.place == c.place && head.asking == c.asking && head.shared == c.shared && c.deadline.Sub(head.until).Abs() <= mergeWithin {
+	mark := c.mark()
+	head, ok := index[mark]
+	f.repeats = f.repeats || ok
+	if ok && head.digest == c.digest && head.permits < maxPermits && head.place == c.place && head.asking == c.asking && head.shared == c.shared && c.deadline.Sub(head.until).Abs() <= mergeWithin {
 		head.permits++
 		c.merged, head.merged = head.merged, c
 		head.until = earlier(head.until, c.deadline)
 		return
 	}
-	index[part] = c
+	index[mark] = c
 	*list = append(*list, c)
 }
 
@@ -96,8 +111,8 @@ func (f *flight) late(to *flight, now time.Time) {
 			if now.Before(c.until) {
 				return false
 			}
-			if part := binary.LittleEndian.Uint64(c.digest[:]); index[part] == c {
-				delete(index, part)
+			if mark := c.mark(); index[mark] == c {
+				delete(index, mark)
 			}
 			*late = append(*late, c)
 			return true
@@ -127,9 +142,10 @@ func (f *flight) note(c *call) {
 
 // reset empties a flight, to be used again.
 func (f *flight) reset() {
-	f.lane, f.first, f.last = nil, time.Time{}, nil
+	f.lane, f.repeats, f.first, f.last = nil, false, time.Time{}, nil
 	clear(f.verifies)
 	clear(f.lookups)
+	clear(f.chunks)
 	f.verifies, f.lookups = f.verifies[:0], f.lookups[:0]
 	clear(f.index[0])
 	clear(f.index[1])

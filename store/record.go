@@ -2,6 +2,7 @@ package store
 
 import (
 	"bytes"
+	"encoding/binary"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -11,22 +12,33 @@ import (
 )
 
 // A key in Redis is one packed string that verify.lua reads by position; a workspace's settings are another. Numbers are ASCII digits of fixed width, so that Lua compares them
-// as strings. What no script needs stands at the end as JSON. The first byte is the layout's version. Short is fast: a byte of a record costs Redis ten instructions a check.
+// as strings. What no script needs stands behind it as JSON, and at the end the newest admissions of the quota. The first byte is the layout's version. Short is fast: a byte of a record costs Redis ten
+// instructions a check.
 //
-//	record    layout 1 | digest 32 | last used 15 | epoch 8 | flag 1 | expiry 15 | limit 1+17n | version 12 | rotated 1 | if rotated: previous digest 32, its end 15 | JSON
-//	settings  layout 1 | store id 16 | epoch 8 | suspended 1 | limit 1+17n | version 12 | JSON, if a limit is set
+//	record    layout 1 | digest 32 | epoch 8 | flag 1 | expiry 15 | windows 1 | last used 8 | quota 18 | version 12 | rotated 1 | if rotated: previous digest 32, its end 15 | 17 a window | JSON | admissions
+//	settings  layout 1 | store id 16 | epoch 8 | suspended 1 | windows 1 | quota 18 | version 12 | 17 a window | JSON, if a limit is set | admissions
 //
-// Times are milliseconds since 1970. The epoch counts how often all keys of the workspace were deleted at once; a record of an older epoch is dead.
+// Times are milliseconds since 1970, but that of last use is like an admission: microseconds, big-endian, since Lua compares numbers faster than strings. The epoch counts how often all keys of the workspace were deleted at once; a record of an older epoch is dead. The windows of the limit are
+// those of limiter.Limit.Encode, the first byte apart from the others. The quota's header and the admissions are window.lua's: a new record has none, and who replaces one keeps them (update.lua, settings.lua).
 const (
-	layout        = '1'
+	layout        = '2'
 	storeIDLength = 16
-	never         = "999999999999999" // as an expiry
+	never         = "999999999999999"       // as an expiry
+	quotaLength   = 18                      // of the quota's header, which begins with where the admissions do, from 1, in 2 bytes
+	stampLength   = 8                       // of an admission
+	maxUse        = 999_999_999_999_999_999 // as far as the other times reach
 	zeroTime      = "000000000000000"
 )
 
 var errBroken = errors.New("the record is damaged or of a newer version of tpgate")
 
-// recordTail is what follows a record's fixed part.
+// Where the quota's header stands in a record and in settings.
+const (
+	recordQuota   = 1 + 32 + 8 + 1 + 15 + 1 + stampLength
+	settingsQuota = 1 + storeIDLength + 8 + 1 + 1
+)
+
+// recordTail is the JSON of a record.
 type recordTail struct {
 	Name      string `json:"name"`
 	Hint      string `json:"hint"`
@@ -40,9 +52,9 @@ type recordTail struct {
 
 // appendRecord appends the key as a record of this epoch.
 func appendRecord(dst []byte, key *Key, epoch string) []byte {
+	start, limit := len(dst), key.Limit.Encode()
 	dst = append(dst, layout)
 	dst = append(dst, key.Digest[:]...)
-	dst = appendTime(dst, key.LastUsedAt)
 	dst = append(dst, epoch...)
 	dst = append(dst, keyFlag(key))
 	if key.ExpiresAt.IsZero() {
@@ -50,7 +62,10 @@ func appendRecord(dst []byte, key *Key, epoch string) []byte {
 	} else {
 		dst = appendTime(dst, key.ExpiresAt)
 	}
-	dst = append(dst, key.Limit.Encode()...)
+	dst = append(dst, limit[0])
+	dst = appendUse(dst, key.LastUsedAt)
+	quota := len(dst)
+	dst = append(dst, make([]byte, quotaLength)...)
 	dst = fmt.Appendf(dst, "%012d", key.Version)
 	rotated := key.Previous != Digest{}
 	dst = append(dst, digit(rotated))
@@ -58,32 +73,53 @@ func appendRecord(dst []byte, key *Key, epoch string) []byte {
 		dst = append(dst, key.Previous[:]...)
 		dst = appendTime(dst, key.PreviousUntil)
 	}
+	dst = append(dst, limit[1:]...)
 	tail := recordTail{Name: key.Name, Hint: key.Hint, Limit: key.Limit.String(), CreatedAt: key.CreatedAt.UnixMilli(), Lookup: key.Legacy.Lookup, Hash: key.Legacy.Hash}
 	if key.Fingerprint != (Digest{}) {
 		tail.Fingerprint = key.Fingerprint[:]
 	}
 	text, _ := json.Marshal(tail) // strings, bytes and a number always encode
-	return append(dst, text...)
+	return noAdmissions(append(dst, text...), start, quota)
+}
+
+// noAdmissions has the header at quota say, of a value that begins at start in dst and ends where dst does, that no admissions follow.
+func noAdmissions(dst []byte, start, quota int) []byte {
+	binary.BigEndian.PutUint16(dst[quota:], uint16(len(dst)-start+1))
+	return dst
+}
+
+// withoutAdmissions returns a record, or settings, up to the admissions, given where the quota's header stands. What it returns of damaged ones is damaged, too.
+func withoutAdmissions(value []byte, quota int) []byte {
+	if len(value) < quota+quotaLength {
+		return nil
+	}
+	end := int(binary.BigEndian.Uint16(value[quota:])) - 1
+	if end < quota+quotaLength || end > len(value) || (len(value)-end)%stampLength != 0 {
+		return nil
+	}
+	return value[:end]
 }
 
 // parseRecord reads a record and returns the key with its epoch.
 func parseRecord(workspace, id string, record []byte) (Key, string, error) {
-	r := fields{rest: record}
+	r := fields{rest: withoutAdmissions(record, recordQuota)}
 	key := Key{ID: id, Workspace: workspace}
 	r.broken = r.flag() != layout
 	copy(key.Digest[:], r.next(32))
-	key.LastUsedAt = r.time()
 	epoch := string(r.next(8))
 	flag := r.flag()
 	key.Disabled = flag == disabled || flag == legacyDisabled
 	key.ExpiresAt = r.expiry()
-	encoded := r.limit()
+	windows := r.flag()
+	key.LastUsedAt = r.use()
+	r.next(quotaLength)
 	key.Version = r.number(12)
 	if r.flag() == '1' {
 		copy(key.Previous[:], r.next(32))
 		key.PreviousUntil = r.time()
 		r.broken = r.broken || key.Previous == Digest{}
 	}
+	encoded := r.limit(windows)
 	var tail recordTail
 	if err := json.Unmarshal(r.rest, &tail); err != nil || r.broken {
 		return Key{}, "", errBroken
@@ -135,29 +171,35 @@ type settingsTail struct {
 }
 
 func appendSettings(dst []byte, storeID string, s *settings) []byte {
+	start, limit := len(dst), s.Limit.Encode()
 	dst = append(dst, layout)
 	dst = append(dst, storeID...)
 	dst = append(dst, s.epoch...)
 	dst = append(dst, digit(s.Suspended))
-	dst = append(dst, s.Limit.Encode()...)
+	dst = append(dst, limit[0])
+	quota := len(dst)
+	dst = append(dst, make([]byte, quotaLength)...)
 	dst = fmt.Appendf(dst, "%012d", s.Version)
+	dst = append(dst, limit[1:]...)
 	if s.Limit.IsSet() {
 		tail, _ := json.Marshal(settingsTail{Limit: s.Limit.String()}) // a string always encodes
 		dst = append(dst, tail...)
 	}
-	return dst
+	return noAdmissions(dst, start, quota)
 }
 
 func parseSettings(workspace, storeID string, text []byte) (settings, error) {
-	r := fields{rest: text}
+	r := fields{rest: withoutAdmissions(text, settingsQuota)}
 	s := settings{Workspace: Workspace{ID: workspace}}
 	if r.flag() != layout || string(r.next(storeIDLength)) != storeID {
 		return settings{}, fmt.Errorf("the settings of workspace %s are damaged or belong to another store", workspace)
 	}
 	s.epoch = string(r.next(8))
 	s.Suspended = r.flag() != '0'
-	encoded := r.limit()
+	windows := r.flag()
+	r.next(quotaLength)
 	s.Version = r.number(12)
+	encoded := r.limit(windows)
 	var tail settingsTail
 	if len(r.rest) > 0 && json.Unmarshal(r.rest, &tail) != nil {
 		return settings{}, errBroken
@@ -193,12 +235,27 @@ func (f *fields) number(n int) int64 {
 	return v
 }
 
+// stamp reads an admission.
+func (f *fields) stamp() limiter.Stamp {
+	return limiter.Stamp(binary.BigEndian.Uint64(f.next(stampLength)))
+}
+
 func (f *fields) time() time.Time {
 	ms := f.number(15)
 	if ms == 0 {
 		return time.Time{}
 	}
 	return time.UnixMilli(ms).UTC()
+}
+
+// use reads a time of last use. In an admission's form it is more exact than times are anywhere else.
+func (f *fields) use() time.Time {
+	at := f.stamp()
+	f.broken = f.broken || at < 0 || at > maxUse
+	if at == 0 {
+		return time.Time{}
+	}
+	return time.UnixMilli(int64(at) / 1000).UTC()
 }
 
 func (f *fields) expiry() time.Time {
@@ -211,13 +268,21 @@ func (f *fields) expiry() time.Time {
 	return t
 }
 
-// limit returns an encoded limit, that of the scripts. How it was written stands in the JSON, and must mean the same.
-func (f *fields) limit() string {
-	if len(f.rest) == 0 || limiter.EncodedLength(f.rest[0]) == 0 {
+// limit returns an encoded limit, that of the scripts, of which the first byte stood elsewhere. How it was written stands in the JSON, and must mean the same.
+func (f *fields) limit(first byte) string {
+	length := limiter.EncodedLength(first)
+	if length == 0 {
 		f.broken = true
 		return ""
 	}
-	return string(f.next(limiter.EncodedLength(f.rest[0])))
+	return string(first) + string(f.next(length-1))
+}
+
+func appendUse(dst []byte, t time.Time) []byte {
+	if t.IsZero() {
+		return append(dst, make([]byte, stampLength)...)
+	}
+	return binary.BigEndian.AppendUint64(dst, uint64(t.UnixMicro()))
 }
 
 func appendTime(dst []byte, t time.Time) []byte {

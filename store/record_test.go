@@ -22,7 +22,7 @@ func FuzzRecord(f *testing.F) {
 		f.Add(appendRecord(nil, &key, firstEpoch))
 	}
 	f.Add([]byte{})
-	f.Add([]byte("1" + strings.Repeat("9", 80) + "{}"))
+	f.Add([]byte("2" + strings.Repeat("9", 57) + "\x00\x83" + strings.Repeat("\x00", 16) + strings.Repeat("9", 53) + "{}" + strings.Repeat("x", 16)))
 	f.Fuzz(func(t *testing.T, record []byte) {
 		given := bytes.Clone(record)
 		key, epoch, err := parseRecord("acme", "id", record)

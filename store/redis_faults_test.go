@@ -83,7 +83,7 @@ func TestRedisFaults(t *testing.T) {
 			sum.judge(t, 20, 200*time.Millisecond, 7)
 			for i, key := range keys[:6] {
 				allowed, unavailable := sum.allowed[i].Load(), sum.unavailable[i].Load()
-				charged := direct.LLen(t.Context(), fmt.Sprintf("%s:{%s}:w:%s", config.Prefix, key.Workspace, key.ID)).Val()
+				charged := chargedIn(t, direct, config.Prefix, key)
 				if charged < allowed || charged > allowed+unavailable {
 					t.Errorf("key %d: %d charged, %d allowed, %d not decided", i, charged, allowed, unavailable)
 				}

@@ -69,7 +69,7 @@ func (r *Redis) setIndex(ctx context.Context, digest Digest, believed, next stri
 	return found, err
 }
 
-// keepFor is how long, in milliseconds, admissions must be kept after a limit was set: twice its widest window and a bit, as window.lua has it.
+// keepFor is how long, in milliseconds, a list of admissions must be kept after a limit was set: its newest may lie a widest window ahead, if the clock was put back.
 func keepFor(limit limiter.Limit) int64 {
 	widest := time.Duration(0)
 	for _, w := range limit.Windows() {

@@ -19,8 +19,8 @@ func TestRedisLies(t *testing.T) {
 		lie  func(reply string) string
 		kind string
 	}{
-		{"another call's nonce", func(reply string) string { return reply[:21] + flip(reply[21]) + reply[22:] }, "misdelivered"},
-		{"another process's nonce", func(reply string) string { return reply[:6] + flip(reply[6]) + reply[7:] }, "misdelivered"},
+		{"another call's nonce", func(reply string) string { return reply[:20] + flip(reply[20]) + reply[21:] }, "misdelivered"},
+		{"another process's nonce", func(reply string) string { return reply[:5] + flip(reply[5]) + reply[6:] }, "misdelivered"},
 		{"another key's digest", func(reply string) string { return reply[:len(reply)-3] + flip(reply[len(reply)-3]) + "\r\n" }, "misdelivered"},
 		{"a reply before it", func(reply string) string { return reply + reply }, ""}, // its own reply comes first; the next check meets the other
 		{"a number in its place", func(string) string { return ":1\r\n" }, "misdelivered"},
@@ -38,7 +38,7 @@ func TestRedisLies(t *testing.T) {
 			recovers(t, s, other, time.Second)
 			dials := l.dials.Load()
 			l.alter.Store(new(func(reply []byte) []byte {
-				if strings.HasPrefix(string(reply), "$104\r\n") && len(reply) == 112 { // the answer to one check
+				if strings.HasPrefix(string(reply), "$89\r\n") && len(reply) == 96 { // the answer to one check
 					return []byte(c.lie(string(reply)))
 				}
 				return reply

@@ -87,14 +87,24 @@ func redisProgram(t *testing.T) string {
 	return program
 }
 
-// chargedOnce fails unless each admission of these keys, whose windows have lost none, stands once in their lists: those that were told, and of those that were not decided, some.
+// chargedIn returns how often a key, whose window has lost nothing, was charged.
+func chargedIn(t *testing.T, direct *redis.Client, prefix string, key store.Key) int64 {
+	t.Helper()
+	record, err := direct.Get(t.Context(), fmt.Sprintf("%s:{%s}:k:%s", prefix, key.Workspace, key.ID)).Bytes()
+	if err != nil {
+		t.Fatal(err)
+	}
+	return store.Admissions(record)
+}
+
+// chargedOnce fails unless each admission of these keys, whose windows have lost none, stands there once: those that were told, and of those that were not decided, some.
 func chargedOnce(t *testing.T, addr string, sum *ledger, keys []store.Key) {
 	t.Helper()
 	direct := redis.NewClient(&redis.Options{Addr: addr})
 	defer direct.Close()
 	for i, key := range keys {
 		allowed, unavailable := sum.allowed[i].Load(), sum.unavailable[i].Load()
-		charged := direct.LLen(t.Context(), fmt.Sprintf("tpgate:{%s}:w:%s", key.Workspace, key.ID)).Val()
+		charged := chargedIn(t, direct, "tpgate", key)
 		if charged < allowed || charged > allowed+unavailable {
 			t.Errorf("key %d: %d charged, %d allowed, %d not decided", i, charged, allowed, unavailable)
 		}

@@ -1,6 +1,8 @@
 package store_test
 
 import (
+	"encoding/binary"
+	"errors"
 	"fmt"
 	"strings"
 	"testing"
@@ -25,6 +27,14 @@ func TestRedisPlantedData(t *testing.T) {
 			return client.Set(ctx, name, record[:from]+by+record[to:], 0).Err()
 		}
 	}
+	// limit plants one: the number of its windows, and the windows behind which everything else moves.
+	limit := func(first, windows string) func(name string) error {
+		return func(name string) error {
+			record := client.Get(ctx, name).Val()
+			begin := binary.BigEndian.Uint16([]byte(record[66:68])) + uint16(len(windows))
+			return client.Set(ctx, name, record[:57]+first+record[58:66]+string(binary.BigEndian.AppendUint16(nil, begin))+record[68:97]+windows+record[97:], 0).Err()
+		}
+	}
 	for _, c := range []struct {
 		name  string
 		plant func(name string) error
@@ -33,25 +43,29 @@ func TestRedisPlantedData(t *testing.T) {
 		{"a list", func(name string) error { client.Del(ctx, name); return client.RPush(ctx, name, "x").Err() }, store.Unavailable},
 		{"empty", func(name string) error { return client.Set(ctx, name, "", 0).Err() }, store.Unavailable},
 		{"cut off", func(name string) error { return client.Set(ctx, name, client.Get(ctx, name).Val()[:60], 0).Err() }, store.Unavailable},
-		{"newer layout", replace(0, 1, "2"), store.Unavailable},
+		{"newer layout", replace(0, 1, "3"), store.Unavailable},
 		{"another key's digest", replace(1, 33, strings.Repeat("x", 32)), store.Unknown},
-		{"expiry that is no number", replace(57, 72, "nan            "), store.Unavailable},
-		{"negative expiry", replace(57, 72, "-00000000000001"), store.Unavailable},
-		{"hexadecimal expiry", replace(57, 72, "0x0000000000fff"), store.Unavailable},
-		{"expiry 0", replace(57, 72, "000000000000000"), store.Unavailable},
-		{"expiry with a line's end", replace(57, 72, "9999999999999\r\n"), store.Unavailable},
-		{"another epoch", replace(48, 56, "00000009"), store.Unknown},
-		{"a flag that nobody has written", replace(56, 57, "7"), store.Unknown},
-		{"infinite limit", replace(72, 73, "1inf    0000060000"), store.Unavailable},
-		{"hexadecimal limit", replace(72, 73, "10x0ffff0000060000"), store.Unavailable},
-		{"fewer digits than windows", func(name string) error {
-			return client.Set(ctx, name, client.Get(ctx, name).Val()[:72]+"3"+strings.Repeat("0", 20), 0).Err()
+		{"expiry that is no number", replace(42, 57, "nan            "), store.Unavailable},
+		{"negative expiry", replace(42, 57, "-00000000000001"), store.Unavailable},
+		{"hexadecimal expiry", replace(42, 57, "0x0000000000fff"), store.Unavailable},
+		{"expiry 0", replace(42, 57, "000000000000000"), store.Unavailable},
+		{"expiry with a line's end", replace(42, 57, "9999999999999\r\n"), store.Unavailable},
+		{"another epoch", replace(33, 41, "00000009"), store.Unknown},
+		{"a flag that nobody has written", replace(41, 42, "7"), store.Unknown},
+		{"infinite limit", limit("1", "inf    0000060000"), store.Unavailable},
+		{"hexadecimal limit", limit("1", "0x0ffff0000060000"), store.Unavailable},
+		{"fewer digits than windows", limit("3", strings.Repeat("0", 20)), store.Unavailable},
+		{"limit -1", limit("1", "-0000010000060000"), store.Unavailable},
+		{"limit 1e309", limit("1", "1e309990000060000"), store.Unavailable},
+		{"window of 0", limit("1", "00000600000000000"), store.Unavailable},
+		{"four windows", limit("4", ""), store.Unavailable},
+		{"half an admission", func(name string) error { return client.Append(ctx, name, "half").Err() }, store.Unavailable},
+		{"admissions that begin behind the end", replace(66, 68, "\xff\xff"), store.Unavailable},
+		{"admissions that begin before the header", replace(66, 68, "\x00\x05"), store.Unavailable},
+		{"a list of another type, where one counts", func(name string) error {
+			newest := string(binary.BigEndian.AppendUint64(nil, uint64(time.Now().UnixMicro())))
+			return errors.Join(replace(68, 72, "\x00\x00\x00\x20")(name), client.Append(ctx, name, newest).Err(), client.Set(ctx, strings.Replace(name, ":k:", ":w:", 1), "x", 0).Err())
 		}, store.Unavailable},
-		{"limit -1", replace(72, 73, "1-0000010000060000"), store.Unavailable},
-		{"limit 1e309", replace(72, 73, "11e309990000060000"), store.Unavailable},
-		{"window of 0", replace(72, 73, "100000600000000000"), store.Unavailable},
-		{"four windows", replace(72, 73, "4"), store.Unavailable},
-		{"window of another type", func(name string) error { return client.Set(ctx, strings.Replace(name, ":k:", ":w:", 1), "x", 0).Err() }, store.Unavailable},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			planted, good := newKey(t, s, "acme", ""), newKey(t, s, "acme", "")
@@ -76,7 +90,7 @@ func TestRedisPlantedData(t *testing.T) {
 	if d := s.Verify(rotated.Digest, time.Now().Add(time.Second)); d.Verdict != store.Allowed {
 		t.Errorf("the digest before the rotation: %+v", d)
 	}
-	if err := replace(118, 133, "0x0000000000fff")("tpgate:{acme}:k:" + rotated.ID); err != nil {
+	if err := replace(129, 144, "0x0000000000fff")("tpgate:{acme}:k:" + rotated.ID); err != nil {
 		t.Fatal(err)
 	}
 	if d := s.Verify(rotated.Digest, time.Now().Add(time.Second)); d.Verdict != store.Unavailable {

@@ -60,26 +60,25 @@ func (p *pilot) appendVerify(dst []byte, c *chunk) []byte {
 	dst = appendBulk(dst, p.storeID)
 	dst = appendBulk(dst, p.key)
 	dst = appendBulk(dst, shared)
-	dst = appendPermits(dst, c.calls)
+	dst = appendPermits(dst, c)
 	for _, call := range c.calls {
-		dst = appendBulk(dst, string(call.digest[:]))
+		dst = append(dst, "$33\r\n"...)
+		dst = append(dst, layout)
+		dst = append(dst, call.digest[:]...)
+		dst = append(dst, "\r\n"...)
 	}
 	return dst
 }
 
-// appendPermits appends how many permits each call asks for, in 2 bytes each; nothing if it is one for each, as without merged checks.
-func appendPermits(dst []byte, calls []*call) []byte {
-	merged := false
-	for _, call := range calls {
-		merged = merged || call.permits > 1
-	}
-	if !merged {
+// appendPermits appends how many permits each call asks for, in 2 bytes each; nothing if it is one for each, and no two are of one key.
+func appendPermits(dst []byte, c *chunk) []byte {
+	if !c.repeats {
 		return appendBulk(dst, "")
 	}
 	dst = append(dst, '$')
-	dst = strconv.AppendInt(dst, int64(2*len(calls)), 10)
+	dst = strconv.AppendInt(dst, int64(2*len(c.calls)), 10)
 	dst = append(dst, "\r\n"...)
-	for _, call := range calls {
+	for _, call := range c.calls {
 		dst = binary.BigEndian.AppendUint16(dst, uint16(call.permits))
 	}
 	return append(dst, "\r\n"...)
@@ -135,8 +134,8 @@ func appendNumber(dst []byte, n int) []byte {
 }
 
 const (
-	stampLength   = 16
-	verdictLength = 1 + 1 + 2 + 17 + 3 + stampLength + len(Digest{})
+	proofLength   = 1 + len(Digest{})
+	verdictLength = 1 + 1 + 2 + 17 + 3 + stampLength + proofLength
 )
 
 // enterVerdicts enters the answers of verify.lua. It returns false, whatever was entered, unless each is well-formed and names the digest that was asked.
@@ -145,15 +144,15 @@ func enterVerdicts(calls []*call, reply []byte) bool {
 		return false
 	}
 	r := fields{rest: reply}
-	now := r.number(stampLength)
+	now := r.stamp()
 	for _, c := range calls {
 		a := answer{verdict: r.flag()}
 		scope := r.flag()
 		a.granted = int(binary.BigEndian.Uint16(r.next(2)))
 		window := limiter.Window{Permits: int(r.number(7)), Length: time.Duration(r.number(10)) * time.Millisecond}
 		remaining := r.next(3)
-		oldest := r.number(stampLength)
-		if Digest(r.next(len(Digest{}))) != c.digest || a.granted > c.permits || r.broken {
+		oldest := r.stamp()
+		if proof := r.next(proofLength); proof[0] != layout || Digest(proof[1:]) != c.digest || a.granted > c.permits || r.broken {
 			return false
 		}
 		switch {
@@ -161,7 +160,7 @@ func enterVerdicts(calls []*call, reply []byte) bool {
 			a.refuse(scope)
 		case scope != '-':
 			left := int(remaining[0])<<16 | int(remaining[1])<<8 | int(remaining[2])
-			a.standing = standingOf(scope, window, left, limiter.Stamp(oldest), limiter.Stamp(now))
+			a.standing = standingOf(scope, window, left, oldest, now)
 		}
 		c.answer = a
 	}

@@ -3,6 +3,7 @@ package store
 import (
 	"bufio"
 	"bytes"
+	"encoding/binary"
 	"errors"
 	"fmt"
 	"slices"
@@ -28,13 +29,14 @@ func testPilot() *pilot {
 // reply is a well-formed answer of verify.lua to one call.
 func (c *chunk) reply(decided string, granted, remaining int) []byte {
 	answer := append([]byte{}, c.nonce[:]...)
-	answer = append(answer, "1795458255000000"...)
+	answer = binary.BigEndian.AppendUint64(answer, 1795458255000000)
 	for _, call := range c.calls {
 		answer = append(answer, decided...)
 		answer = append(answer, byte(granted>>8), byte(granted))
 		answer = append(answer, "00000600000060000"...)
 		answer = append(answer, byte(remaining>>16), byte(remaining>>8), byte(remaining))
-		answer = append(answer, "1795458254000000"...)
+		answer = binary.BigEndian.AppendUint64(answer, 1795458254000000)
+		answer = append(answer, layout)
 		answer = append(answer, call.digest[:]...)
 	}
 	return answer
@@ -59,7 +61,7 @@ func TestScriptReplies(t *testing.T) {
 		{"of no call", func(c *chunk) []byte { return good(c)[:nonceLength+stampLength] }, false},
 		{"cut off", func(c *chunk) []byte { r := good(c); return r[:len(r)-1] }, false},
 		{"more granted than asked for", func(c *chunk) []byte { return c.reply("AK", 2, 59) }, false},
-		{"a time that is no number", func(c *chunk) []byte { r := good(c); r[nonceLength] = 'x'; return r }, false},
+		{"of another layout", func(c *chunk) []byte { r := good(c); r[len(r)-proofLength]++; return r }, false},
 		{"a window that is no number", func(c *chunk) []byte { r := good(c); r[nonceLength+stampLength+4] = '-'; return r }, false},
 		{"empty", func(*chunk) []byte { return nil }, false},
 		{"the nonce alone", func(c *chunk) []byte { return c.nonce[:] }, false},

@@ -111,6 +111,7 @@ func (w *walk) checkSpans(t *testing.T) {
 // changing are the limits that [Compare] changes between.
 var changing = []string{
 	"off", "0/1s", "1/1ms", "3/10ms", "10/10ms", "40/10ms", "5/50ms", "30/50ms", "2/5ms,4/20ms", "7/20ms,2/5ms", "1/2ms,5/10ms,12/40ms", "20/30ms,8/10ms,3/5ms", "6/20ms,6/20ms", "4/10ms,0/5ms",
+	"90/30ms", "300/50ms", "150/20ms,260/50ms", "200/10ms,70/3ms", "700/40ms",
 }
 
 // Compare takes steps random steps on two Takers at once, over several keys with limits that change and a clock that also steps back. Every field of every grant must be equal.

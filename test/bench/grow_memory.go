@@ -1,6 +1,7 @@
 package main
 
 import (
+	"errors"
 	"fmt"
 	"io"
 	"net"
@@ -102,7 +103,7 @@ func (b *bench) timeStart(redisURL string) (float64, error) {
 	return median(times), nil
 }
 
-// window fills the window of a new key and returns what Redis says that it takes.
+// window fills the window of a new key and returns by how much Redis says that the key has grown.
 func (b *bench) window(g *gate, c *redisConn, permits int) (int64, error) {
 	key, err := g.newKey("bench-000", strconv.Itoa(permits)+"/1d")
 	if err != nil {
@@ -112,10 +113,28 @@ func (b *bench) window(g *gate, c *redisConn, permits int) (int64, error) {
 	if err != nil {
 		return 0, err
 	}
+	record, list := "tpgate:{bench-000}:k:"+key.Token.ID, "tpgate:{bench-000}:w:"+key.Token.ID
+	empty, err := c.usage(record)
+	if err != nil {
+		return 0, err
+	}
 	if _, err := drive(g, load{script: script, connections: connections, mixed: true}, 2*time.Second); err != nil {
 		return 0, err
 	}
-	size, err := c.do("MEMORY", "USAGE", "tpgate:{bench-000}:w:"+key.Token.ID, "SAMPLES", "0")
+	full, err := c.usage(record)
+	if err != nil {
+		return 0, err
+	}
+	older, err := c.usage(list)
+	return full + older - empty, err
+}
+
+// usage is what Redis says that a name and its value take; 0 if there is none.
+func (c *redisConn) usage(name string) (int64, error) {
+	size, err := c.do("MEMORY", "USAGE", name, "SAMPLES", "0")
+	if errors.Is(err, errNoName) {
+		return 0, nil
+	}
 	if err != nil {
 		return 0, err
 	}

@@ -11,6 +11,8 @@ import (
 	"time"
 )
 
+var errNoName = errors.New("no such name")
+
 // redisConn is a connection to a redis-server, to read binary values and to load many.
 type redisConn struct {
 	conn net.Conn
@@ -55,7 +57,7 @@ func (c *redisConn) reply() (string, error) {
 	case '$':
 		n, _ := strconv.Atoi(line[1:])
 		if n < 0 {
-			return "", errors.New("no such name")
+			return "", errNoName
 		}
 		text := make([]byte, n+2)
 		_, err := io.ReadFull(c.in, text)
