@@ -8,7 +8,6 @@
 --
 --        Those that count no more are the first of the list's first element. widest is the longest window, in ms, of the limit under which the newest stamp was admitted: what is older than the newest
 --        by that does not count, in whatever longer window it is asked for later; 0 if all that stands there counts.
---
 -- The list lives for as long as its newest stamp counts; the tail goes when its owner is written anew.
 --
 -- now_us, now                  the one time of this call, in microseconds and as a stamp; the script sets them before anything else
@@ -16,13 +15,12 @@
 -- take_one(n, owner, value, at, list, limit)
 --                              asks a limit of one window for n permits and takes as many as it has; nil, and nothing was done, if that takes more than a look at the tail and the first elements.
 --                              owner and list are names, value is the owner's, and its header stands at at. A refusal leaves nothing behind.
---                              Returns granted, the number of the quota whose window is closest to its end (0: no limit applies), that window,
---                              its remaining permits, and its oldest live admission (in microseconds; now_us if it has none).
+--                              Returns granted, the number of the quota whose window is closest to its end (0: no limit applies), that window, its remaining permits,
+--                              and its oldest live admission (in microseconds; now_us if it has none).
 -- unusual()                    makes and returns two functions, which not every call needs:
 -- take(n, ledger1, ledger2)    the same for all windows of two quotas (nil: no limit), from all of which it takes
 -- ledger(owner, value, at, list, limit)
 --                              the admissions of a quota, for take; raises an error if they are damaged
---
 -- Each function here costs every call that makes it 2,000 instructions: there are few.
 local call, sub, format, floor, pack, unpack_fields = redis.call, string.sub, string.format, math.floor, struct.pack, struct.unpack
 local now_us, now
@@ -60,27 +58,27 @@ local function after(bytes, from, low, high, cut)
 	return low
 end
 
--- store writes the admissions of a quota, with a new header. What is too much for the tail moves to the list, which then lives for as long as the newest counts. Returns how many of the list count, the first
--- stamp that does, and the tail.
-local function store(owner, value, at, base, list, listed, widest, first, newest, tail, longest)
-	if #tail > 8 * 64 then
-		local moved, elements, length = floor((#tail / 8 - 1) / 32), {}, nil
-		if listed == 0 then call('DEL', list) end
+-- store writes a ledger: owner, value, at, base, list, listed, widest and first of the header, tail, newest, limit. What is too much for the tail moves to the list, which then lives for as long as
+-- the newest counts.
+local function store(l)
+	if #l.tail > 8 * 64 then
+		local moved, elements, length = floor((#l.tail / 8 - 1) / 32), {}, nil
+		if l.listed == 0 then call('DEL', l.list) end
 		for i = 1, moved do
-			elements[#elements + 1] = sub(tail, 256 * i - 255, 256 * i)
+			elements[#elements + 1] = sub(l.tail, 256 * i - 255, 256 * i)
 			if #elements == 1000 or i == moved then
-				length, elements = call('RPUSH', list, unpack(elements)), {}
+				length, elements = call('RPUSH', l.list, unpack(elements)), {}
 			end
 		end
-		call('PEXPIRE', list, format('%d', (newest - now_us + longest) / 1000 + 1000))
-		listed = listed + 32 * moved
-		if 32 * length < listed then -- it was gone
-			listed, first = 32 * length, unpack_fields('>I8', tail)
+		call('PEXPIRE', l.list, format('%d', (l.newest - now_us + l.limit.widest) / 1000 + 1000))
+		l.listed = l.listed + 32 * moved
+		if 32 * length < l.listed then -- it was gone
+			l.listed, l.first = 32 * length, unpack_fields('>I8', l.tail)
 		end
-		tail = sub(tail, 256 * moved + 1)
+		l.tail = sub(l.tail, 256 * moved + 1)
 	end
-	call('SET', owner, sub(value, 1, at - 1) .. pack('>HI4I4I8', base, listed, widest, first) .. sub(value, at + 18, base - 1) .. tail)
-	return listed, first, tail
+	l.read, l.from, l.length = {}, 0, l.listed + #l.tail / 8
+	call('SET', l.owner, sub(l.value, 1, l.at - 1) .. pack('>HI4I4I8', l.base, l.listed, l.widest, l.first) .. sub(l.value, l.at + 18, l.base - 1) .. l.tail)
 end
 
 local function take_one(n, owner, value, at, list, limit)
@@ -89,43 +87,36 @@ local function take_one(n, owner, value, at, list, limit)
 	local held = (size - base + 1) / 8
 	if held < 0 or held > 64 or held % 1 > 0 or base < at + 18 then return end
 	local newest = held > 0 and unpack_fields('>I8', value, size - 7) or 0
-	if newest <= w.cut then -- none counts
-		if n > w.permits then n = w.permits end
-		if n > 0 then
-			if listed > 0 then call('DEL', list) end
-			store(owner, value, at, base, list, 0, w.length / 1000, now_us, now_us, string.rep(now, n), w.length)
-		end
-		return n, 1, w, w.permits - n, now_us
-	end
-	if newest > now_us or 1000 * widest ~= w.length then return end -- the clock stepped back; another limit applied
-	local left, dead, spent = w.permits - listed - held, 0, false
-	if oldest <= w.cut then -- the first alive stands in the list's first elements, or without a list in the tail
+	local left, dead, spent, none = w.permits - listed - held, 0, false, newest <= w.cut
+	if none then
+		left, oldest = w.permits, now_us
+	elseif newest > now_us or 1000 * widest ~= w.length then -- the clock stepped back; another limit applied
+		return
+	elseif oldest <= w.cut then -- the first alive stands in the list's first elements, or without a list in the tail
 		local bytes, from, low, high = value, base, 0, held
 		if listed > 0 then bytes, from, low, high = call('LINDEX', list, '0'), 1, -listed % 32, 32 end
-		if not bytes then return end
-		local alive = after(bytes, from, low, high, w.cut)
-		dead = alive - low
-		if alive == high then
-			bytes, from, alive, spent = value, base, 0, true
+		local alive = bytes and after(bytes, from, low, high, w.cut) or high
+		dead, spent = alive - low, alive == high
+		if spent then
+			bytes, from, alive = value, base, 0
 			if listed > dead then bytes, from = call('LINDEX', list, '1'), 1 end
-			if not bytes then return end
 		end
-		left, oldest = left + dead, unpack_fields('>I8', bytes, from + 8 * alive)
-		if oldest <= w.cut then return end
+		oldest = bytes and unpack_fields('>I8', bytes, from + 8 * alive) or 0
+		if oldest <= w.cut then return end -- many are dead, or the list is gone
+		left = left + dead
 	end
 	if left < 0 then return end -- a limit that was lowered
 	if left < n then n = left end
-	if n > 0 then
-		local stamps = n == 1 and now or string.rep(now, n)
-		if dead < 8 and not spent and held + n <= 64 then
-			call('APPEND', owner, stamps)
-		else
-			if spent then call('LPOP', list) end
-			local tail = sub(value, base)
-			if listed > 0 then listed = listed - dead else tail = sub(tail, 8 * dead + 1) end
-			store(owner, value, at, base, list, listed, widest, oldest, now_us, tail .. stamps, w.length)
-		end
+	if n == 0 then return 0, 1, w, left, oldest end
+	local stamps = n == 1 and now or string.rep(now, n)
+	if not none and not spent and dead < 8 and held + n <= 64 then -- a few dead may wait
+		call('APPEND', owner, stamps)
+		return n, 1, w, left - n, oldest
 	end
+	if spent then call('LPOP', list) end
+	local tail = none and '' or sub(value, listed > 0 and base or base + 8 * dead)
+	listed = not none and listed > dead and listed - dead or 0
+	store({owner = owner, value = value, at = at, base = base, list = list, limit = limit, listed = listed, widest = w.length / 1000, first = oldest, newest = now_us, tail = tail .. stamps})
 	return n, 1, w, left - n, oldest
 end
 
@@ -159,11 +150,6 @@ local function unusual()
 		return alive
 	end
 
-	local function write(l)
-		l.listed, l.first, l.tail = store(l.owner, l.value, l.at, l.base, l.list, l.listed, l.widest, l.first, l.newest, l.tail, l.limit.widest)
-		l.read, l.from, l.length = {}, 0, l.listed + #l.tail / 8
-	end
-
 	-- forget_future turns stamps ahead of now into now: the clock was put back by more than the widest window, and nobody shall wait until it has caught up.
 	-- It rewrites at most as many stamps as a window has permits. It is the one thing that a refusal may write.
 	local function forget_future(l)
@@ -177,7 +163,7 @@ local function unusual()
 		local ahead = after(all, 1, 0, count, now_us)
 		l.tail = sub(all, 1, 8 * ahead) .. string.rep(now, count - ahead)
 		l.listed, l.widest, l.newest, l.first = 0, 0, now_us, unpack_fields('>I8', l.tail)
-		write(l)
+		store(l)
 	end
 
 	local function ledger(owner, value, at, list, limit)
@@ -229,7 +215,7 @@ local function unusual()
 			l.tail, l.listed = sub(l.tail, 1 + 8 * (dead - l.listed)), 0
 		end
 		l.tail, l.newest, l.widest = l.tail .. stamps, mark, ahead and 0 or l.limit.widest / 1000
-		write(l)
+		store(l)
 	end
 
 	local function take(n, ledger1, ledger2)
