@@ -27,7 +27,7 @@ const (
 	zeroTime      = "000000000000000"
 )
 
-var errBroken = errors.New("the record is damaged or of a newer version of tpgate")
+var errBroken = errors.New("the record is damaged or of another version of tpgate: export the keys with that version and import them with this one")
 
 // Where the quota's header stands in a record and in settings.
 const (

@@ -96,6 +96,11 @@ func TestRedisPlantedData(t *testing.T) {
 	if d := s.Verify(rotated.Digest, time.Now().Add(time.Second)); d.Verdict != store.Unavailable {
 		t.Errorf("the digest before the rotation, whose end is no number: %+v", d)
 	}
+	older := newKey(t, s, "older", "")
+	client.SetRange(ctx, "tpgate:{older}:s", 0, "1")
+	if d := s.Verify(older.Digest, time.Now().Add(time.Second)); d.Verdict != store.Unavailable || d.Err == nil || !strings.Contains(d.Err.Error(), "another version") {
+		t.Errorf("with its workspace's settings of another layout: %v (%v)", d.Verdict, d.Err)
+	}
 	lost := newKey(t, s, "lost", "")
 	client.Del(ctx, "tpgate:{lost}:s")
 	if d := s.Verify(lost.Digest, time.Now().Add(time.Second)); d.Verdict != store.Unavailable {

@@ -64,7 +64,7 @@ local function check(i)
 	if not settings then return answer('L-') end
 	local usual = plain[settings]
 	if usual == nil then
-		if sub(settings, 1, 17) ~= head then return answer('L-') end
+		if sub(settings, 1, 17) ~= head then return answer(sub(settings, 2, 17) == argv[2] and 'B-' or 'L-') end
 		usual = sub(settings, 18, 27) == '000000000-'
 		plain[settings] = usual
 	end
