@@ -85,7 +85,7 @@ func (g *gatherer) depart() *lane {
 	if g.waiting.empty() || g.boarding {
 		return nil
 	}
-	if g.underway > 0 && (g.underway >= maxAtOnce || len(g.waiting.verifies) < enough) && time.Since(g.departed) < pace {
+	if g.underway > 0 && (g.underway >= maxAtOnce || g.waiting.entries() < enough) && time.Since(g.departed) < pace {
 		return nil
 	}
 	if len(g.idle) == 0 {

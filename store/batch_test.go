@@ -227,17 +227,19 @@ func TestDepart(t *testing.T) {
 		underway int
 		entries  int
 		callers  int // of each entry
+		lookups  bool
 		since    time.Duration
 		leave    bool
 	}{
-		{"nothing waits", 0, 0, 0, 0, false},
-		{"nothing under way", 0, 1, 1, 0, true},
-		{"too few", 1, enough - 1, 1, 0, false},
-		{"enough", 1, enough, 1, 0, true},
-		{"many of one key", 1, 1, 10 * enough, 0, false},
-		{"the last flight", maxAtOnce - 1, enough, 1, 0, true},
-		{"too many flights", maxAtOnce, 10 * enough, 1, 0, false},
-		{"a pace later", maxAtOnce, 1, 1, pace, true},
+		{"nothing waits", 0, 0, 0, false, 0, false},
+		{"nothing under way", 0, 1, 1, false, 0, true},
+		{"too few", 1, enough - 1, 1, false, 0, false},
+		{"enough", 1, enough, 1, false, 0, true},
+		{"enough look-ups", 1, enough, 1, true, 0, true},
+		{"many of one key", 1, 1, 10 * enough, false, 0, false},
+		{"the last flight", maxAtOnce - 1, enough, 1, false, 0, true},
+		{"too many flights", maxAtOnce, 10 * enough, 1, false, 0, false},
+		{"a pace later", maxAtOnce, 1, 1, false, pace, true},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			g := newGatherer(&pilot{})
@@ -247,7 +249,11 @@ func TestDepart(t *testing.T) {
 			}
 			for i := range c.entries {
 				for range c.callers {
-					g.waiting.add(&call{digest: Digest{byte(i), byte(i >> 8)}, place: place{"w", strconv.Itoa(i)}})
+					waiting := &call{digest: Digest{byte(i), byte(i >> 8)}}
+					if !c.lookups {
+						waiting.place = place{"w", strconv.Itoa(i)}
+					}
+					g.waiting.add(waiting)
 				}
 			}
 			if left := g.depart() != nil; left != c.leave {

@@ -71,7 +71,9 @@ type flight struct {
 	last     *call               // one with the latest, or less than a [pace] before it: whose goroutine flies, so that it need not wait beyond its own
 }
 
-func (f *flight) empty() bool { return len(f.verifies)+len(f.lookups) == 0 }
+func (f *flight) entries() int { return len(f.verifies) + len(f.lookups) }
+
+func (f *flight) empty() bool { return f.entries() == 0 }
 
 var idSeed = maphash.MakeSeed()
 
