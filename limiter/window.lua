@@ -81,15 +81,37 @@ local function store(l)
 	call('SET', l.owner, sub(l.value, 1, l.at - 1) .. pack('>HI4I4I8', l.base, l.listed, l.widest, l.first) .. sub(l.value, l.at + 18, l.base - 1) .. l.tail)
 end
 
+-- admit enters n admissions in a ledger of which those from index dead on count, the first of them being first. Until others join them, a few dead stay where they are, if they leave no element of the list without
+-- one that counts.
+local function admit(l, n, dead, first)
+	local ahead = l.newest > now_us -- the clock stepped back: never older than the predecessor
+	local mark, elements = ahead and l.newest or now_us, floor((-l.listed % 32 + dead) / 32)
+	local stamps = string.rep(pack('>I8', mark), n)
+	if not ahead and 1000 * l.widest == l.limit.widest and l.from == 0 and dead < l.length and dead < 8 and elements == 0 and #l.tail / 8 + n <= 64 then
+		call('APPEND', l.owner, stamps)
+		l.tail, l.length, l.newest = l.tail .. stamps, l.length + n, now_us
+		return
+	end
+	if dead < l.listed then
+		if elements > 0 then call('LTRIM', l.list, elements, '-1') end
+		l.listed = l.listed - dead
+	else
+		if l.listed > 0 then call('DEL', l.list) end
+		l.tail, l.listed = sub(l.tail, 1 + 8 * (dead - l.listed)), 0
+	end
+	l.tail, l.first, l.newest, l.widest = l.tail .. stamps, first, mark, ahead and 0 or l.limit.widest / 1000
+	store(l)
+end
+
 local function take_one(n, owner, value, at, list, limit)
 	local w, size = limit[1], #value
 	local base, listed, widest, oldest = unpack_fields('>HI4I4I8', value, at)
 	local held = (size - base + 1) / 8
 	if held < 0 or held > 64 or held % 1 > 0 or base < at + 18 then return end
 	local newest = held > 0 and unpack_fields('>I8', value, size - 7) or 0
-	local left, dead, spent, none = w.permits - listed - held, 0, false, newest <= w.cut
-	if none then
-		left, oldest = w.permits, now_us
+	local left, dead, spent = w.permits - listed - held, 0, false
+	if newest <= w.cut then
+		left, dead, spent, oldest = w.permits, listed + held, true, now_us
 	elseif newest > now_us or 1000 * widest ~= w.length then -- the clock stepped back; another limit applied
 		return
 	elseif oldest <= w.cut then -- the first alive stands in the list's first elements, or without a list in the tail
@@ -108,15 +130,12 @@ local function take_one(n, owner, value, at, list, limit)
 	if left < 0 then return end -- a limit that was lowered
 	if left < n then n = left end
 	if n == 0 then return 0, 1, w, left, oldest end
-	local stamps = n == 1 and now or string.rep(now, n)
-	if not none and not spent and dead < 8 and held + n <= 64 then -- a few dead may wait
-		call('APPEND', owner, stamps)
-		return n, 1, w, left - n, oldest
+	if dead < 8 and not spent and held + n <= 64 then -- as admit does, without a ledger
+		call('APPEND', owner, n == 1 and now or string.rep(now, n))
+	else
+		local l = {owner = owner, value = value, at = at, base = base, list = list, limit = limit, listed = listed, widest = widest, tail = sub(value, base), from = 0, length = listed + held, newest = newest}
+		admit(l, n, dead, oldest)
 	end
-	if spent then call('LPOP', list) end
-	local tail = none and '' or sub(value, listed > 0 and base or base + 8 * dead)
-	listed = not none and listed > dead and listed - dead or 0
-	store({owner = owner, value = value, at = at, base = base, list = list, limit = limit, listed = listed, widest = w.length / 1000, first = oldest, newest = now_us, tail = tail .. stamps})
 	return n, 1, w, left - n, oldest
 end
 
@@ -168,7 +187,7 @@ local function unusual()
 
 	local function ledger(owner, value, at, list, limit)
 		local base, listed, widest, first = unpack_fields('>HI4I4I8', value, at)
-		local l = {owner = owner, value = value, at = at, base = base, list = list, limit = limit, listed = listed, widest = widest, first = first, tail = sub(value, base), read = {}, from = 0}
+		local l = {owner = owner, value = value, at = at, base = base, list = list, limit = limit, listed = listed, widest = widest, first = first, tail = sub(value, base), read = {}, from = 0, newest = 0}
 		l.length = listed + #l.tail / 8
 		if base < at + 18 or base > #value + 1 or #l.tail % 8 ~= 0 then error('damaged admissions') end
 		if l.length == 0 then return l end
@@ -195,38 +214,15 @@ local function unusual()
 		return length - alive, stamp(l, alive), alive
 	end
 
-	-- admit enters n admissions in a ledger of which those from index dead on count.
-	local function admit(l, n, dead)
-		local ahead = l.length > 0 and l.newest > now_us -- the clock stepped back: never older than the predecessor
-		local mark = ahead and l.newest or now_us
-		local stamps = string.rep(pack('>I8', mark), n)
-		if not ahead and 1000 * l.widest == l.limit.widest and l.from == 0 and dead < l.length and dead < 8 and #l.tail / 8 + n <= 64 then
-			call('APPEND', l.owner, stamps)
-			l.tail, l.length, l.newest = l.tail .. stamps, l.length + n, now_us
-			return
-		end
-		l.first = dead < l.length and stamp(l, dead) or mark
-		if dead < l.listed then
-			local elements = floor((-l.listed % 32 + dead) / 32)
-			if elements > 0 then call('LTRIM', l.list, elements, '-1') end
-			l.listed = l.listed - dead
-		else
-			if l.listed > 0 then call('DEL', l.list) end
-			l.tail, l.listed = sub(l.tail, 1 + 8 * (dead - l.listed)), 0
-		end
-		l.tail, l.newest, l.widest = l.tail .. stamps, mark, ahead and 0 or l.limit.widest / 1000
-		store(l)
-	end
-
 	local function take(n, ledger1, ledger2)
-		local granted, dead, closest = n, {}, nil
+		local granted, dead, firsts, closest = n, {}, {}, nil
 		for q = 1, 2 do
 			local l = q == 1 and ledger1 or q == 2 and ledger2
 			for i = 1, l and #l.limit or 0 do
 				local w = l.limit[i]
 				local count, oldest, first = live(l, w)
 				local left = w.permits - count
-				if i == l.limit.widest_at then dead[q] = first end
+				if i == l.limit.widest_at then dead[q], firsts[q] = first, oldest end
 				if left < granted then granted = left end
 				if not closest or left < closest.left or left == closest.left and oldest + w.length > closest.oldest + closest.window.length then
 					closest = {quota = q, window = w, left = left, oldest = oldest} -- of a tie: the one that frees its next permit last
@@ -235,8 +231,8 @@ local function unusual()
 		end
 		if not closest then return granted, 0 end
 		if granted > 0 then
-			if ledger1 then admit(ledger1, granted, dead[1]) end
-			if ledger2 then admit(ledger2, granted, dead[2]) end
+			if ledger1 then admit(ledger1, granted, dead[1], firsts[1]) end
+			if ledger2 then admit(ledger2, granted, dead[2], firsts[2]) end
 		end
 		return granted, closest.quota, closest.window, closest.left - granted, closest.oldest
 	end
