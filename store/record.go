@@ -9,14 +9,15 @@ import (
 )
 
 // A key in Redis is one packed string that verify.lua reads by position; a workspace's settings are another. Numbers are ASCII digits of fixed width, so that Lua compares them
-// as strings. What no script needs stands behind it as JSON, and at the end the newest admissions of the quota. The first byte is the layout's version. Short is fast: a byte of a record costs Redis ten
-// instructions a check.
+// as strings. What no script needs stands behind it as JSON, and at the end the newest admissions of the quota. The first byte is the layout's version. Short is fast: a byte of a
+// record costs Redis ten instructions a check.
 //
 //	record    layout 1 | digest 32 | epoch 8 | flag 1 | expiry 15 | windows 1 | last used 8 | quota 18 | version 12 | rotated 1 | if rotated: previous digest 32, its end 15 | 17 a window | JSON | admissions
 //	settings  layout 1 | store id 16 | epoch 8 | suspended 1 | windows 1 | quota 18 | version 12 | 17 a window | JSON, if a limit is set | admissions
 //
-// Times are milliseconds since 1970, but that of last use is like an admission: microseconds, big-endian, since Lua compares numbers faster than strings. The epoch counts how often all keys of the workspace were deleted at once; a record of an older epoch is dead. The windows of the limit are
-// those of limiter.Limit.Encode, the first byte apart from the others. The quota's header and the admissions are window.lua's: a new record has none, and who replaces one keeps them (update.lua, settings.lua).
+// Times are milliseconds since 1970, but that of last use is like an admission: microseconds, big-endian, since Lua compares numbers faster than strings. The epoch counts how often
+// all keys of the workspace were deleted at once; a record of an older epoch is dead. The windows of the limit are those of limiter.Limit.Encode, the first byte apart from the others.
+// The quota's header and the admissions are window.lua's: a new record has none, and who replaces one keeps them (update.lua, settings.lua).
 const (
 	layout        = '2'
 	storeIDLength = 16

@@ -23,9 +23,7 @@ func (p *pilot) appendCall(dst []byte, c *chunk) []byte {
 			keys += n
 		}
 	}
-	dst = append(dst, '*')
-	dst = strconv.AppendInt(dst, int64(3+keys+args), 10)
-	dst = append(dst, "\r\n"...)
+	dst = appendLength(dst, '*', 3+keys+args)
 	if c.full {
 		dst = appendBulk(appendBulk(dst, "EVAL"), c.script.text)
 	} else {
@@ -62,8 +60,7 @@ func (p *pilot) appendVerify(dst []byte, c *chunk) []byte {
 	dst = appendBulk(dst, shared)
 	dst = appendPermits(dst, c)
 	for _, call := range c.calls {
-		dst = append(dst, "$33\r\n"...)
-		dst = append(dst, layout)
+		dst = append(appendLength(dst, '$', proofLength), layout)
 		dst = append(dst, call.digest[:]...)
 		dst = append(dst, "\r\n"...)
 	}
@@ -75,9 +72,7 @@ func appendPermits(dst []byte, c *chunk) []byte {
 	if !c.repeats {
 		return appendBulk(dst, "")
 	}
-	dst = append(dst, '$')
-	dst = strconv.AppendInt(dst, int64(2*len(c.calls)), 10)
-	dst = append(dst, "\r\n"...)
+	dst = appendLength(dst, '$', 2*len(c.calls))
 	for _, call := range c.calls {
 		dst = binary.BigEndian.AppendUint16(dst, uint16(call.permits))
 	}
@@ -103,9 +98,7 @@ func (p *pilot) appendName(dst []byte, at place, what string, withID bool) []byt
 	if withID {
 		id = at.id
 	}
-	dst = append(dst, '$')
-	dst = strconv.AppendInt(dst, int64(len(p.names.prefix)+len(":{}")+len(at.workspace)+len(what)+len(id)), 10)
-	dst = append(dst, "\r\n"...)
+	dst = appendLength(dst, '$', len(p.names.prefix)+len(":{}")+len(at.workspace)+len(what)+len(id))
 	dst = append(dst, p.names.prefix...)
 	dst = append(dst, ":{"...)
 	dst = append(dst, at.workspace...)
@@ -115,21 +108,21 @@ func (p *pilot) appendName(dst []byte, at place, what string, withID bool) []byt
 	return append(dst, "\r\n"...)
 }
 
+// appendLength appends the line that begins a RESP array ('*') or bulk string ('$').
+func appendLength(dst []byte, kind byte, n int) []byte {
+	dst = strconv.AppendInt(append(dst, kind), int64(n), 10)
+	return append(dst, "\r\n"...)
+}
+
 func appendBulk(dst []byte, s string) []byte {
-	dst = append(dst, '$')
-	dst = strconv.AppendInt(dst, int64(len(s)), 10)
-	dst = append(dst, "\r\n"...)
-	dst = append(dst, s...)
+	dst = append(appendLength(dst, '$', len(s)), s...)
 	return append(dst, "\r\n"...)
 }
 
 func appendNumber(dst []byte, n int) []byte {
 	var digits [20]byte
 	text := strconv.AppendInt(digits[:0], int64(n), 10)
-	dst = append(dst, '$')
-	dst = strconv.AppendInt(dst, int64(len(text)), 10)
-	dst = append(dst, "\r\n"...)
-	dst = append(dst, text...)
+	dst = append(appendLength(dst, '$', len(text)), text...)
 	return append(dst, "\r\n"...)
 }
 

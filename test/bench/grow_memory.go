@@ -1,7 +1,6 @@
 package main
 
 import (
-	"errors"
 	"fmt"
 	"io"
 	"net"
@@ -127,16 +126,4 @@ func (b *bench) window(g *gate, c *redisConn, permits int) (int64, error) {
 	}
 	older, err := c.usage(list)
 	return full + older - empty, err
-}
-
-// usage is what Redis says that a name and its value take; 0 if there is none.
-func (c *redisConn) usage(name string) (int64, error) {
-	size, err := c.do("MEMORY", "USAGE", name, "SAMPLES", "0")
-	if errors.Is(err, errNoName) {
-		return 0, nil
-	}
-	if err != nil {
-		return 0, err
-	}
-	return strconv.ParseInt(size, 10, 64)
 }

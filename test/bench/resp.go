@@ -100,6 +100,18 @@ func (c *redisConn) used() (int64, error) {
 	return strconv.ParseInt(number, 10, 64)
 }
 
+// usage is what Redis says that a name and its value take; 0 if there is none.
+func (c *redisConn) usage(name string) (int64, error) {
+	size, err := c.do("MEMORY", "USAGE", name, "SAMPLES", "0")
+	if errors.Is(err, errNoName) {
+		return 0, nil
+	}
+	if err != nil {
+		return 0, err
+	}
+	return strconv.ParseInt(size, 10, 64)
+}
+
 // ping is the median time of a PING, in microseconds.
 func ping(address string) (float64, error) {
 	c, err := dialRedis(address)
