@@ -52,7 +52,7 @@ func (f *fields) use() time.Time {
 	if at == 0 {
 		return time.Time{}
 	}
-	return time.UnixMilli(int64(at) / 1000).UTC()
+	return time.UnixMilli(max(int64(at)/1000, 1)).UTC()
 }
 
 func (f *fields) expiry() time.Time {
@@ -79,7 +79,7 @@ func appendUse(dst []byte, t time.Time) []byte {
 	if t.IsZero() {
 		return append(dst, make([]byte, stampLength)...)
 	}
-	return binary.BigEndian.AppendUint64(dst, uint64(t.UnixMicro()))
+	return binary.BigEndian.AppendUint64(dst, uint64(min(max(t.UnixMicro(), 1000), maxUse)))
 }
 
 func appendTime(dst []byte, t time.Time) []byte {

@@ -22,7 +22,7 @@ func FuzzRecord(f *testing.F) {
 		f.Add(appendRecord(nil, &key, firstEpoch))
 	}
 	f.Add([]byte{})
-	f.Add([]byte("2" + strings.Repeat("9", 57) + "\x00\x83" + strings.Repeat("\x00", 16) + strings.Repeat("9", 53) + "{}" + strings.Repeat("x", 16)))
+	f.Add([]byte("2" + strings.Repeat("9", 57) + strings.Repeat("\x00", 7) + "\x01\x00\x8c" + strings.Repeat("\x00", 16) + strings.Repeat("9", 53) + "{}" + strings.Repeat("x", 16)))
 	f.Fuzz(func(t *testing.T, record []byte) {
 		given := bytes.Clone(record)
 		key, epoch, err := parseRecord("acme", "id", record)
@@ -40,6 +40,22 @@ func FuzzRecord(f *testing.F) {
 			t.Fatalf("%q is read as\n%+v, and written and read again as\n%+v (error %v)", record, key, again, err)
 		}
 	})
+}
+
+// TestRecordOfOddUse has keys whose last use lies outside of what a record can say: they are read with the nearest that it can.
+func TestRecordOfOddUse(t *testing.T) {
+	for _, c := range []struct{ at, want time.Time }{
+		{time.Time{}, time.Time{}},
+		{time.Unix(-1, 0), time.UnixMilli(1).UTC()},
+		{time.UnixMicro(1), time.UnixMilli(1).UTC()},
+		{time.Date(9999, 12, 31, 23, 59, 59, 0, time.UTC), time.Date(9999, 12, 31, 23, 59, 59, 0, time.UTC)},
+		{time.UnixMicro(maxUse + 1), time.UnixMilli(maxUse / 1000).UTC()},
+	} {
+		key, _, err := parseRecord("acme", "id", appendRecord(nil, &Key{CreatedAt: time.Unix(0, 0), LastUsedAt: c.at}, firstEpoch))
+		if err != nil || !key.LastUsedAt.Equal(c.want) {
+			t.Errorf("used at %s is read as %s (error %v), want %s", c.at, key.LastUsedAt, err, c.want)
+		}
+	}
 }
 
 func FuzzSettings(f *testing.F) {
