@@ -19,20 +19,18 @@ import (
 var takeScript = redis.NewScript(limiter.Script(`
 now_us = tonumber(ARGV[1])
 now = pack('>I8', now_us)
-local n, granted, quota, window, remaining, oldest = tonumber(ARGV[2])
-local function value(i) return call('GET', KEYS[i]) or 'owner' .. pack('>HI4I4I8', 26, 0, 0, 0) .. 'of' end
-if #KEYS == 2 and #limit_of(ARGV[3]) == 1 then
-	granted, quota, window, remaining, oldest = take_one(n, KEYS[1], value(1), 6, KEYS[2], limit_of(ARGV[3]))
-end
-if not granted then
-	local ledgers, take, ledger = {}, unusual()
-	for i = 1, #KEYS / 2 do
-		if not call('GET', KEYS[i]) then call('SET', KEYS[i], value(i)) end
-		local limit = limit_of(ARGV[2 + i])
-		ledgers[i] = limit[1] and ledger(KEYS[i], value(i), 6, KEYS[#KEYS / 2 + i], limit)
+local first, second
+for i = 1, #KEYS / 2 do
+	local value, limit = call('GET', KEYS[i]), limit_of(ARGV[2 + i])
+	if not value then
+		value = 'owner' .. pack('>HI4I4I8', 26, 0, 0, 0) .. 'of'
+		call('SET', KEYS[i], value)
 	end
-	granted, quota, window, remaining, oldest = take(n, ledgers[1], ledgers[2])
+	local quota = limit[1] and {owner = KEYS[i], value = value, at = 6, list = KEYS[#KEYS / 2 + i], limit = limit}
+	if i == 1 then first = quota or {} else second = quota end
 end
+local granted, quota, window, remaining, oldest = tonumber(ARGV[2]), 0
+if first.owner or second then granted, quota, window, remaining, oldest = take(granted, first.owner, first.value, first.at, first.list, first.limit, second) end
 return {granted, quota, window and window.text or '', remaining, oldest and format('%d', oldest) or ''}`))
 
 // script is the window of window.lua on a real Redis.

@@ -12,16 +12,12 @@
 --
 -- now_us, now                  the one time of this call, in microseconds and as a stamp; the script sets them before anything else
 -- limit_of(encoded)            the parsed form of a limit as limiter.Limit.Encode writes it; raises an error if it is malformed
--- take_one(n, owner, value, at, list, limit)
---                              asks a limit of one window for n permits and takes as many as it has; nil, and nothing was done, if that takes more than a look at the tail and the first elements.
---                              owner and list are names, value is the owner's, and its header stands at at. A refusal leaves nothing behind.
---                              Returns granted, the number of the quota whose window is closest to its end (0: no limit applies), that window, its remaining permits,
+-- take(n, owner, value, at, list, limit, quota2)
+--                              asks one or two quotas for n permits, and takes from all their windows as many as all have. owner (nil: no first quota) and list are names, value is the owner's, and its header stands
+--                              at at. quota2 is nil or a table of the same by these names; taking makes its value nil, as it is another one then. A refusal leaves nothing behind. Damaged admissions raise an error.
+--                              Returns granted, the number of the quota whose window is closest to its end, that window, its remaining permits,
 --                              and its oldest live admission (in microseconds; now_us if it has none).
--- unusual()                    makes and returns two functions, which not every call needs:
--- take(n, ledger1, ledger2)    the same for all windows of two quotas (nil: no limit), from all of which it takes
--- ledger(owner, value, at, list, limit)
---                              the admissions of a quota, for take; raises an error if they are damaged
--- Each function here costs every call that makes it 2,000 instructions: there are few.
+-- Each function here costs every call that makes it up to 2,000 instructions: there are few.
 local call, sub, format, floor, pack, unpack_fields = redis.call, string.sub, string.format, math.floor, struct.pack, struct.unpack
 local now_us, now
 local limits = {}
@@ -48,7 +44,7 @@ end
 -- after returns the index of the first stamp younger than cut, of those with index low to high - 1 in bytes, where that with index 0 stands at from; high if none is.
 local function after(bytes, from, low, high, cut)
 	while low < high do
-		local middle = floor((low + high) / 2)
+		local middle = (low + high - (low + high) % 2) / 2 -- a call of floor costs twice as much
 		if unpack_fields('>I8', bytes, from + 8 * middle) > cut then
 			high = middle
 		else
@@ -58,88 +54,89 @@ local function after(bytes, from, low, high, cut)
 	return low
 end
 
--- store writes a ledger: owner, value, at, base, list, listed, widest and first of the header, tail, newest, limit. What is too much for the tail moves to the list, which then lives for as long as
--- the newest counts.
-local function store(l)
-	if #l.tail > 8 * 64 then
-		local moved, elements, length = floor((#l.tail / 8 - 1) / 32), {}, nil
-		if l.listed == 0 then call('DEL', l.list) end
-		for i = 1, moved do
-			elements[#elements + 1] = sub(l.tail, 256 * i - 255, 256 * i)
-			if #elements == 1000 or i == moved then
-				length, elements = call('RPUSH', l.list, unpack(elements)), {}
-			end
-		end
-		call('PEXPIRE', l.list, format('%d', (l.newest - now_us + l.limit.widest) / 1000 + 1000))
-		l.listed = l.listed + 32 * moved
-		if 32 * length < l.listed then -- it was gone
-			l.listed, l.first = 32 * length, unpack_fields('>I8', l.tail)
-		end
-		l.tail = sub(l.tail, 256 * moved + 1)
-	end
-	l.read, l.from, l.length = {}, 0, l.listed + #l.tail / 8
-	call('SET', l.owner, sub(l.value, 1, l.at - 1) .. pack('>HI4I4I8', l.base, l.listed, l.widest, l.first) .. sub(l.value, l.at + 18, l.base - 1) .. l.tail)
-end
-
--- admit enters n admissions in a ledger of which those from index dead on count, the first of them being first. Until others join them, a few dead stay where they are, if they leave no element of the list without
--- one that counts.
-local function admit(l, n, dead, first)
-	local ahead = l.newest > now_us -- the clock stepped back: never older than the predecessor
-	local mark, elements = ahead and l.newest or now_us, floor((-l.listed % 32 + dead) / 32)
-	local stamps = string.rep(pack('>I8', mark), n)
-	if not ahead and 1000 * l.widest == l.limit.widest and l.from == 0 and dead < l.length and dead < 8 and elements == 0 and #l.tail / 8 + n <= 64 then
-		call('APPEND', l.owner, stamps)
-		l.tail, l.length, l.newest = l.tail .. stamps, l.length + n, now_us
-		return
-	end
-	if dead < l.listed then
-		if elements > 0 then call('LTRIM', l.list, elements, '-1') end
-		l.listed = l.listed - dead
-	else
-		if l.listed > 0 then call('DEL', l.list) end
-		l.tail, l.listed = sub(l.tail, 1 + 8 * (dead - l.listed)), 0
-	end
-	l.tail, l.first, l.newest, l.widest = l.tail .. stamps, first, mark, ahead and 0 or l.limit.widest / 1000
-	store(l)
-end
-
-local function take_one(n, owner, value, at, list, limit)
+-- look is the usual look at a quota of one window: at the tail, and at no more than two elements of the list. It returns the permits left, the oldest live admission, how many more an APPEND may enter, and how many
+-- stamps are dead; nil if that is not enough, as when the limit was lowered, the clock stepped back or many have died.
+local function look(value, at, list, limit)
+	if limit[2] then return end
 	local w, size = limit[1], #value
 	local base, listed, widest, oldest = unpack_fields('>HI4I4I8', value, at)
 	local held = (size - base + 1) / 8
 	if held < 0 or held > 64 or held % 1 > 0 or base < at + 18 then return end
 	local newest = held > 0 and unpack_fields('>I8', value, size - 7) or 0
-	local left, dead, spent = w.permits - listed - held, 0, false
-	if newest <= w.cut then
-		left, dead, spent, oldest = w.permits, listed + held, true, now_us
-	elseif newest > now_us or 1000 * widest ~= w.length then -- the clock stepped back; another limit applied
-		return
-	elseif oldest <= w.cut then -- the first alive stands in the list's first elements, or without a list in the tail
+	if newest <= w.cut then return w.permits, now_us, 0, listed + held end
+	if newest > now_us or 1000 * widest ~= w.length then return end
+	local left, dead, room = w.permits - listed - held, 0, 64 - held
+	if oldest <= w.cut then -- the first alive stands in the list's first elements, or without a list in the tail
 		local bytes, from, low, high = value, base, 0, held
 		if listed > 0 then bytes, from, low, high = call('LINDEX', list, '0'), 1, -listed % 32, 32 end
 		local alive = bytes and after(bytes, from, low, high, w.cut) or high
-		dead, spent = alive - low, alive == high
-		if spent then
+		dead = alive - low
+		if dead > 31 or alive == high then room = 0 end
+		if alive == high then
 			bytes, from, alive = value, base, 0
 			if listed > dead then bytes, from = call('LINDEX', list, '1'), 1 end
 		end
 		oldest = bytes and unpack_fields('>I8', bytes, from + 8 * alive) or 0
-		if oldest <= w.cut then return end -- many are dead, or the list is gone
+		if oldest <= w.cut then return end
 		left = left + dead
 	end
-	if left < 0 then return end -- a limit that was lowered
-	if left < n then n = left end
-	if n == 0 then return 0, 1, w, left, oldest end
-	if dead < 8 and not spent and held + n <= 64 then -- as admit does, without a ledger
-		call('APPEND', owner, n == 1 and now or string.rep(now, n))
-	else
-		local l = {owner = owner, value = value, at = at, base = base, list = list, limit = limit, listed = listed, widest = widest, tail = sub(value, base), from = 0, length = listed + held, newest = newest}
-		admit(l, n, dead, oldest)
-	end
-	return n, 1, w, left - n, oldest
+	if left < 0 then return end
+	return left, oldest, room, dead
 end
 
+-- unusual makes what not every call needs, for when a look or an APPEND is not enough.
 local function unusual()
+	-- open returns a quota's admissions as they stand, the ledger: base, listed, widest and first of the header, the tail, length of all, newest, and from, the first that may count.
+	local function open(owner, value, at, list, limit)
+		local base, listed, widest, first = unpack_fields('>HI4I4I8', value, at)
+		local tail = sub(value, base)
+		if base < at + 18 or base > #value + 1 or #tail % 8 ~= 0 then error('damaged admissions') end
+		return {owner = owner, value = value, at = at, list = list, limit = limit, base = base, listed = listed, widest = widest, first = first, tail = tail,
+			length = listed + #tail / 8, newest = #tail > 0 and unpack_fields('>I8', value, #value - 7) or 0, from = 0, read = {}}
+	end
+
+	-- store writes a ledger. What is too much for the tail moves to the list, which then lives for as long as the newest stamp counts.
+	local function store(l)
+		if #l.tail > 8 * 64 then
+			local moved, elements, length = floor((#l.tail / 8 - 1) / 32), {}, nil
+			if l.listed == 0 then call('DEL', l.list) end
+			for i = 1, moved do
+				elements[#elements + 1] = sub(l.tail, 256 * i - 255, 256 * i)
+				if #elements == 1000 or i == moved then
+					length, elements = call('RPUSH', l.list, unpack(elements)), {}
+				end
+			end
+			call('PEXPIRE', l.list, format('%d', (l.newest - now_us + l.limit.widest) / 1000 + 1000))
+			l.listed = l.listed + 32 * moved
+			if 32 * length < l.listed then -- it was gone
+				l.listed, l.first = 32 * length, unpack_fields('>I8', l.tail)
+			end
+			l.tail = sub(l.tail, 256 * moved + 1)
+		end
+		call('SET', l.owner, sub(l.value, 1, l.at - 1) .. pack('>HI4I4I8', l.base, l.listed, l.widest, l.first) .. sub(l.value, l.at + 18, l.base - 1) .. l.tail)
+	end
+
+	-- admit enters n admissions in a ledger of which those from index dead on count, the first of them being first. Dead ones stay where they are until they fill an element of the
+	-- list, or as much of the tail.
+	local function admit(l, n, dead, first)
+		local ahead = l.newest > now_us -- the clock stepped back: never older than the predecessor
+		local mark, elements = ahead and l.newest or now_us, floor((-l.listed % 32 + dead) / 32)
+		local stamps = string.rep(pack('>I8', mark), n)
+		if not ahead and 1000 * l.widest == l.limit.widest and l.from == 0 and dead < l.length and elements == 0 and #l.tail / 8 + n <= 64 then
+			call('APPEND', l.owner, stamps)
+		else
+			if dead < l.listed then
+				if elements > 0 then call('LTRIM', l.list, elements, '-1') end
+				l.listed = l.listed - dead
+			else
+				if l.listed > 0 then call('DEL', l.list) end
+				l.tail, l.listed = sub(l.tail, 1 + 8 * (dead - l.listed)), 0
+			end
+			l.tail, l.first, l.newest, l.widest = l.tail .. stamps, first, mark, ahead and 0 or l.limit.widest / 1000
+			store(l)
+		end
+	end
+
 	-- stamp returns the i-th stamp that counts, from 0. Of a list that is gone each is 0.
 	local function stamp(l, i)
 		if i == 0 then return l.first end
@@ -183,19 +180,15 @@ local function unusual()
 		l.tail = sub(all, 1, 8 * ahead) .. string.rep(now, count - ahead)
 		l.listed, l.widest, l.newest, l.first = 0, 0, now_us, unpack_fields('>I8', l.tail)
 		store(l)
+		l.from, l.read, l.length = 0, {}, l.listed + #l.tail / 8
 	end
 
-	local function ledger(owner, value, at, list, limit)
-		local base, listed, widest, first = unpack_fields('>HI4I4I8', value, at)
-		local l = {owner = owner, value = value, at = at, base = base, list = list, limit = limit, listed = listed, widest = widest, first = first, tail = sub(value, base), read = {}, from = 0, newest = 0}
-		l.length = listed + #l.tail / 8
-		if base < at + 18 or base > #value + 1 or #l.tail % 8 ~= 0 then error('damaged admissions') end
-		if l.length == 0 then return l end
-		l.newest = stamp(l, l.length - 1)
-		local forgotten = l.newest - 1000 * widest
-		if widest > 0 and forgotten > now_us - limit.widest and first <= forgotten then l.from = bisect(l, 0, l.length - 1, forgotten) end
-		if l.newest - now_us > limit.widest then forget_future(l) end
-		return l
+	-- settle finds the first stamp that may count.
+	local function settle(l)
+		if l.length == 0 then return end
+		local forgotten = l.newest - 1000 * l.widest
+		if l.widest > 0 and forgotten > now_us - l.limit.widest and l.first <= forgotten then l.from = bisect(l, 0, l.length - 1, forgotten) end
+		if l.newest - now_us > l.limit.widest then forget_future(l) end
 	end
 
 	-- live returns how many admissions window w still holds, at most its permits; the oldest of them; and its index.
@@ -216,26 +209,55 @@ local function unusual()
 
 	local function take(n, ledger1, ledger2)
 		local granted, dead, firsts, closest = n, {}, {}, nil
-		for q = 1, 2 do
-			local l = q == 1 and ledger1 or q == 2 and ledger2
+		for quota = 1, 2 do
+			local l = quota == 1 and ledger1 or quota == 2 and ledger2
+			if l then settle(l) end
 			for i = 1, l and #l.limit or 0 do
 				local w = l.limit[i]
 				local count, oldest, first = live(l, w)
 				local left = w.permits - count
-				if i == l.limit.widest_at then dead[q], firsts[q] = first, oldest end
+				if i == l.limit.widest_at then dead[quota], firsts[quota] = first, oldest end
 				if left < granted then granted = left end
 				if not closest or left < closest.left or left == closest.left and oldest + w.length > closest.oldest + closest.window.length then
-					closest = {quota = q, window = w, left = left, oldest = oldest} -- of a tie: the one that frees its next permit last
+					closest = {quota = quota, window = w, left = left, oldest = oldest} -- of a tie: the one that frees its next permit last
 				end
 			end
 		end
-		if not closest then return granted, 0 end
-		if granted > 0 then
-			if ledger1 then admit(ledger1, granted, dead[1], firsts[1]) end
-			if ledger2 then admit(ledger2, granted, dead[2], firsts[2]) end
-		end
+		if granted > 0 and ledger1 then admit(ledger1, granted, dead[1], firsts[1]) end
+		if granted > 0 and ledger2 then admit(ledger2, granted, dead[2], firsts[2]) end
 		return granted, closest.quota, closest.window, closest.left - granted, closest.oldest
 	end
 
-	return take, ledger
+	return open, admit, take
+end
+
+local open, admit, take_unusual
+
+local function take(n, owner, value, at, list, limit, quota2)
+	local left1, oldest1, room1, dead1, left2, oldest2, room2, dead2
+	if owner then left1, oldest1, room1, dead1 = look(value, at, list, limit) end
+	if quota2 then left2, oldest2, room2, dead2 = look(quota2.value, quota2.at, quota2.list, quota2.limit) end
+	local enough = (left1 or not owner) and (left2 or not quota2)
+	if left1 and left1 < n then n = left1 end
+	if left2 and left2 < n then n = left2 end
+	if not enough or left1 and n > room1 or left2 and n > room2 then
+		if not open then open, admit, take_unusual = unusual() end
+		local ledger1 = owner and open(owner, value, at, list, limit)
+		local ledger2 = quota2 and open(quota2.owner, quota2.value, quota2.at, quota2.list, quota2.limit)
+		if quota2 then quota2.value = nil end
+		if not enough then return take_unusual(n, ledger1, ledger2) end
+		if ledger1 then admit(ledger1, n, dead1, oldest1) end
+		if ledger2 then admit(ledger2, n, dead2, oldest2) end
+	elseif n > 0 then
+		local stamps = n == 1 and now or string.rep(now, n)
+		if left1 then call('APPEND', owner, stamps) end
+		if left2 then
+			call('APPEND', quota2.owner, stamps)
+			quota2.value = nil
+		end
+	end
+	if not left1 or left2 and (left2 < left1 or left2 == left1 and oldest2 + quota2.limit.widest > oldest1 + limit.widest) then
+		return n, 2, quota2.limit[1], left2 - n, oldest2
+	end
+	return n, 1, limit[1], left1 - n, oldest1
 end

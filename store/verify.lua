@@ -24,9 +24,8 @@ local values = call('MGET', unpack(keys, 1, 2 * n))
 local head = '2' .. argv[2] -- of settings
 local default_limit, default_shared, permits = limit_of(argv[3]), argv[4] ~= '' and limit_of(argv[4]), argv[5]
 local answers, at = {argv[1], now}, 2
-local plain = {}   -- settings seen in this call, which most workspaces have alike: whether they are those of a new workspace
-local take, ledger -- once needed
-local shares = {}  -- ledgers of workspaces, by the name of their settings
+local new, seen = {epoch = '00000000', flag = '0', own = '-'}, {} -- a new workspace, and those of this call by their settings
+local shares = {}  -- quotas of workspaces, by the name of their settings
 local decided = {} -- records seen in this call
 
 -- answer appends an answer without a window, all but the proof.
@@ -35,9 +34,8 @@ local function answer(verdict)
 	at = at + 1
 end
 
--- refusal goes through everything but the quota that can refuse a key, and returns the verdict; nil if nothing does. held is the proof that the record would pass, state its epoch, flag, expiry and first
--- byte of the limit; workspace the same of the settings without expiry.
-local function refusal(record, proof, held, state, workspace)
+-- refusal goes through everything but the quota that can refuse a key, and returns the verdict; nil if nothing does. held is the proof that the record would pass; epoch, flag and expiry are the record's.
+local function refusal(record, proof, held, epoch, flag, expiry, workspace)
 	if held ~= proof then -- before the last rotation?
 		if sub(held, 1, 1) ~= sub(proof, 1, 1) then return 'B-' end
 		if sub(record, 97, 97) ~= '1' or sub(record, 98, 129) ~= sub(proof, 2) then return 'U-' end
@@ -45,13 +43,11 @@ local function refusal(record, proof, held, state, workspace)
 		if not find(ends, '^%d+$') then return 'B-' end
 		if ends <= now_ms then return 'U-' end
 	end
-	if sub(state, 1, 8) ~= sub(workspace, 1, 8) then return 'U-' end
-	local flag = sub(state, 9, 9)
+	if epoch ~= workspace.epoch then return 'U-' end
 	if flag ~= '0' then return flag == '1' and 'D-' or 'U-' end
-	local expiry = sub(state, 10, 24)
 	if not find(expiry, '^%d+$') or expiry == '000000000000000' then return 'B-' end
 	if expiry <= now_ms then return 'E-' end
-	if sub(workspace, 9, 9) ~= '0' then return 'S-' end
+	if workspace.flag ~= '0' then return 'S-' end
 end
 
 -- own_limit returns the limit that begins with this byte and goes on at a place.
@@ -62,24 +58,27 @@ end
 local function check(i)
 	local name, record, settings, proof = keys[i], values[i], values[n + i], argv[5 + i]
 	if not settings then return answer('L-') end
-	local usual = plain[settings]
-	if usual == nil then
+	local workspace = seen[settings]
+	if not workspace then
 		if sub(settings, 1, 17) ~= head then return answer(sub(settings, 2, 17) == argv[2] and 'B-' or 'L-') end
-		usual = sub(settings, 18, 27) == '000000000-'
-		plain[settings] = usual
+		workspace = new
+		if sub(settings, 18, 27) ~= '000000000-' then
+			local epoch, flag, first = unpack_fields('c8c1c1', settings, 18)
+			workspace = {epoch = epoch, flag = flag, own = first}
+		end
+		seen[settings] = workspace
 	end
 	if not record then return answer(call('EXISTS', name) == 0 and 'U-' or 'B-') end -- deleted, or something else of that name
 	local held, state, used = unpack_fields('>c33c25I8', record)
 	local limit, shared, asked = default_limit, default_shared, 1
 	-- The usual key is told by two comparisons: first epoch, no flag, never expires, no limit of its own; nor has its workspace.
-	if not usual or held ~= proof or state ~= '000000000999999999999999-' then
-		local workspace = sub(settings, 18, 27)
-		local verdict = #workspace < 10 and 'B-' or refusal(record, proof, held, state, workspace)
+	if workspace ~= new or held ~= proof or state ~= '000000000999999999999999-' then
+		local epoch, flag, expiry, own = unpack_fields('c8c1c15c1', state)
+		local verdict = refusal(record, proof, held, epoch, flag, expiry, workspace)
 		if verdict then return answer(verdict) end
-		local own, workspace_own = sub(state, 25), sub(workspace, 10)
 		if own ~= '-' then limit = own_limit(own, record, sub(record, 97, 97) == '1' and 145 or 98) end
-		if workspace_own ~= '-' then
-			shared = own_limit(workspace_own, settings, 58)
+		if workspace.own ~= '-' then
+			shared = own_limit(workspace.own, settings, 58)
 			if shared[1] and not default_shared then return answer('N-') end
 		end
 	end
@@ -88,19 +87,14 @@ local function check(i)
 		if decided[name] then record = call('GET', name) end
 		decided[name] = true
 	end
-	local granted, quota, window, remaining, oldest
-	local owner, limited = keys[n + i], shared and shared[1]
-	if not limited and not limit[1] then
-		granted, quota = asked, 0
-	elseif not limited and not limit[2] then
-		granted, quota, window, remaining, oldest = take_one(asked, name, record, 67, keys[2 * n + i], limit)
+	local share
+	if shared and shared[1] then
+		local owner = keys[n + i]
+		share = shares[owner] or {owner = owner, value = settings, at = 28, list = keys[3 * n + i], limit = shared}
+		share.value, shares[owner] = share.value or call('GET', owner), share
 	end
-	if not granted then
-		if not take then take, ledger = unusual() end
-		local share = limited and (shares[owner] or ledger(owner, settings, 28, keys[3 * n + i], shared)) or nil
-		shares[owner] = share
-		granted, quota, window, remaining, oldest = take(asked, limit[1] and ledger(name, record, 67, keys[2 * n + i], limit), share)
-	end
+	local granted, quota, window, remaining, oldest = asked, 0
+	if limit[1] or share then granted, quota, window, remaining, oldest = take(asked, limit[1] and name, record, 67, keys[2 * n + i], limit, share) end
 	if granted > 0 and used < stale then call('SETRANGE', name, '58', now) end
 	local verdict = 'AK\0\1'
 	if granted ~= 1 or quota ~= 1 then verdict = (quota == 1 and 'AK' or quota == 2 and 'AW' or 'A-') .. char(granted / 256, granted % 256) end
