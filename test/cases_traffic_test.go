@@ -7,6 +7,7 @@ import (
 	"io"
 	"net"
 	"net/http"
+	"slices"
 	"strings"
 	"time"
 )
@@ -28,6 +29,7 @@ var trafficCases = []acceptance{
 	{"15", "server-sent events arrive at once", nil, serverSentEvents},
 	{"31", "HTTP/2 clients", nil, http2Clients},
 	{"32", "keep-alive, to the client and to tpgate", nil, keepAlive},
+	{"38", "no upgrade but that to a WebSocket is passed on", nil, otherUpgrades},
 }
 
 // upload posts a body of n bytes: all of it for the backend, none of it and no trace of it for tpgate.
@@ -122,6 +124,32 @@ func webSocket(s *stack) error {
 		return err
 	}
 	return o.bodyless()
+}
+
+// otherUpgrades asks for a tunnel in which requests would pass unchecked, such as HTTP/2 in clear text (RFC 7540, section 3.2; RFC 9113 has it no longer). It may be refused or not be heard (RFC 9110, section 7.8).
+func otherUpgrades(s *stack) error {
+	const h2c = "Upgrade: h2c"
+	for _, upgrade := range [][]string{
+		{h2c}, {"Upgrade: H2C"}, {"Upgrade: h2c, websocket"}, {"Upgrade: websocket, h2c"}, {h2c, "Upgrade: websocket"}, {"Upgrade: websocket", h2c},
+		{"Upgrade: TLS/1.2"}, {"Upgrade: connect-udp"}, {"Upgrade: websocket/h2c"}, {"Upgrade: websocket2"}, {"Upgrade: HTTP/2.0"},
+	} {
+		for _, path := range []string{"/v1/things", "/public"} {
+			lines := slices.Concat([]string{"Connection: Upgrade, HTTP2-Settings", "HTTP2-Settings: AAMAAABkAAQAAP__"}, upgrade)
+			o := s.ask(question{path: path, key: s.good.Secret, lines: lines})
+			if o.status == http.StatusSwitchingProtocols {
+				return fmt.Errorf("%s, %q: %s", path, upgrade, o)
+			}
+			for _, seen := range o.seen {
+				if got := seen.Header["Upgrade"]; len(got) > 1 || len(got) == 1 && got[0] != "websocket" {
+					return fmt.Errorf("%s, %q: the backend was asked for %q", path, upgrade, got)
+				}
+			}
+			if upgrade[0] == h2c && len(upgrade) == 1 && o.status != http.StatusOK { // as curl --http2 asks
+				return fmt.Errorf("%s, %q: not served without the upgrade, but %s", path, upgrade, o)
+			}
+		}
+	}
+	return nil
 }
 
 func serverSentEvents(s *stack) error {
