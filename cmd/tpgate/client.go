@@ -13,12 +13,14 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"strconv"
 	"strings"
 	"text/tabwriter"
 	"time"
 	"unicode"
 
 	"tpgate/admin"
+	"tpgate/store"
 )
 
 // clientTimeout bounds one call of the management API.
@@ -70,6 +72,13 @@ func (c *client) connect(rest []string, n int) error {
 	}
 	if c.args == "KEY_ID" && slices.ContainsFunc(rest, looksSecret) {
 		c.fault("KEY_ID is the id of a key, not the key itself: %s keys list shows it", c.world.program)
+	}
+	if c.args == "KEY_ID" || c.args == "WORKSPACE" {
+		for _, id := range rest {
+			if !store.ValidID(id) && !looksSecret(id) {
+				c.fault("%s is %s: it must be 1 to 64 of A–Z, a–z, 0–9, _ and -", c.args, strconv.Quote(id))
+			}
+		}
 	}
 	if u, err := url.Parse(c.server); err != nil || u.Scheme != "http" && u.Scheme != "https" || u.Host == "" {
 		c.fault("--server: write an address such as http://127.0.0.1:8081")
@@ -123,14 +132,11 @@ func (c *client) token() (string, error) {
 	return token, err
 }
 
-// keyPath is the API's path of a key; id "" means all keys of the workspace.
-func (c *client) keyPath(id string) string {
-	path := "/v1/workspaces/" + url.PathEscape(c.workspace) + "/keys"
-	if id != "" {
-		path += "/" + url.PathEscape(id)
-	}
-	return path
-}
+// keysPath is the API's path of all keys of the workspace.
+func (c *client) keysPath() string { return "/v1/workspaces/" + url.PathEscape(c.workspace) + "/keys" }
+
+// keyPath is the API's path of one key.
+func (c *client) keyPath(id string) string { return c.keysPath() + "/" + url.PathEscape(id) }
 
 // printJSON prints a value as the API would.
 func (c *client) printJSON(value any) error {

@@ -1,6 +1,8 @@
 package main
 
 import (
+	"bytes"
+	"cmp"
 	"errors"
 	"flag"
 	"fmt"
@@ -124,8 +126,7 @@ func (f *flags) parse(args []string) ([]string, error) {
 	var rest []string
 	for {
 		if err := f.Parse(args); errors.Is(err, flag.ErrHelp) {
-			f.help()
-			return nil, err
+			return nil, cmp.Or(f.help(), err)
 		} else if err != nil {
 			return nil, usageError{errors.New(twoDashes.Replace(err.Error()))}
 		}
@@ -199,13 +200,20 @@ func readSecret(path string) (string, error) {
 }
 
 // help prints the command's flags with their defaults.
-func (f *flags) help() {
-	out := f.world.stdout
+func (f *flags) help() error {
+	var out bytes.Buffer
 	if len(f.order) == 0 {
-		fmt.Fprintf(out, "Usage: tpgate %s\n", strings.TrimSpace(f.Name()+" "+f.args))
-		return
+		fmt.Fprintf(&out, "Usage: tpgate %s\n", strings.TrimSpace(f.Name()+" "+f.args))
+	} else {
+		fmt.Fprintf(&out, "Usage: tpgate %s\n\n", strings.TrimSpace(f.Name()+" [flags] "+f.args))
+		f.helpFlags(&out)
+		fmt.Fprintf(&out, "\nEach flag is also an environment variable: --admin-token-file is %s. A flag that is given wins.\n", envName("admin-token-file"))
 	}
-	fmt.Fprintf(out, "Usage: tpgate %s\n\n", strings.TrimSpace(f.Name()+" [flags] "+f.args))
+	_, err := f.world.stdout.Write(out.Bytes())
+	return err
+}
+
+func (f *flags) helpFlags(out io.Writer) {
 	for i, name := range f.order {
 		if heading, ok := strings.CutPrefix(name, "# "); ok {
 			if i > 0 {
@@ -217,7 +225,6 @@ func (f *flags) help() {
 		fl := f.Lookup(name)
 		fmt.Fprintf(out, "  --%s%s\n      %s\n", name, defaultText(fl), fl.Usage)
 	}
-	fmt.Fprintf(out, "\nEach flag is also an environment variable: --admin-token-file is %s. A flag that is given wins.\n", envName("admin-token-file"))
 }
 
 func defaultText(fl *flag.Flag) string {

@@ -45,8 +45,12 @@ func importKeys(ctx context.Context, w world, args []string) error {
 
 // lineReader returns a function that returns the next key of the file as a JSON object, with the line that it stands on. A file that does not begin with "{" is CSV.
 func lineReader(file *bufio.Reader) (func() ([]byte, int, error), error) {
+	blank := 0 // lines in front
 	first, err := file.Peek(1)
 	for err == nil && (first[0] == '\n' || first[0] == '\r' || first[0] == ' ') {
+		if first[0] == '\n' {
+			blank++
+		}
 		_, _ = file.Discard(1)
 		first, err = file.Peek(1)
 	}
@@ -57,7 +61,7 @@ func lineReader(file *bufio.Reader) (func() ([]byte, int, error), error) {
 		return nil, err
 	}
 	if first[0] == '{' {
-		number := 0
+		number := blank
 		return func() ([]byte, int, error) {
 			line, err := file.ReadBytes('\n')
 			number++
@@ -85,7 +89,7 @@ func lineReader(file *bufio.Reader) (func() ([]byte, int, error), error) {
 			fields[column] = record[n]
 		}
 		line, err := json.Marshal(fields)
-		return line, number, err
+		return line, blank + number, err
 	}, nil
 }
 

@@ -52,7 +52,7 @@ func createKey(ctx context.Context, w world, args []string) error {
 		return err
 	}
 	var made admin.NewKey
-	if _, err := c.call(ctx, http.MethodPost, c.keyPath(""), k.fields(c), &made); err != nil {
+	if _, err := c.call(ctx, http.MethodPost, c.keysPath(), k.fields(c), &made); err != nil {
 		return err
 	}
 	return c.printSecret("Created", made)
@@ -90,7 +90,7 @@ func listKeys(ctx context.Context, w world, args []string) error {
 	if _, err := c.open(args, 0); err != nil {
 		return err
 	}
-	keys, err := all[admin.Key](ctx, c, c.keyPath("")+"?limit=1000")
+	keys, err := all[admin.Key](ctx, c, c.keysPath()+"?limit=1000")
 	if err != nil {
 		return err
 	}
@@ -163,23 +163,25 @@ func deleteKey(ctx context.Context, w world, args []string) error {
 	if err != nil {
 		return err
 	}
-	id, what, n := "", "All keys", 0
+	n := 1
 	switch {
 	case every && len(rest) > 0:
 		c.fault("--all and a KEY_ID were given: which is meant?")
 		n = len(rest)
 	case every && !sure:
 		c.fault("this ends every key of workspace %s: add --yes if that is meant", plain(c.workspace))
-	case !every:
-		n = 1
+		n = 0
+	case every:
+		n = 0
 	}
 	if err := c.connect(rest, n); err != nil {
 		return err
 	}
+	path, what := c.keysPath(), "All keys"
 	if !every {
-		id, what = rest[0], "Key "+plain(rest[0])
+		path, what = c.keyPath(rest[0]), "Key "+rest[0]
 	}
-	if _, err := c.call(ctx, http.MethodDelete, c.keyPath(id), nil, nil); err != nil {
+	if _, err := c.call(ctx, http.MethodDelete, path, nil, nil); err != nil {
 		return err
 	}
 	fmt.Fprintf(w.stderr, "%s of workspace %s deleted: refused from now on.\n", what, c.workspace)

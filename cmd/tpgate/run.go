@@ -1,6 +1,7 @@
 package main
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"flag"
@@ -103,25 +104,29 @@ func (w world) overview(words []string) int {
 	if len(words) > 0 && !asksForHelp(words[0]) {
 		listed = slices.DeleteFunc(listed, func(c command) bool { return !strings.HasPrefix(c.name, words[0]+" ") })
 	}
+	var text bytes.Buffer
 	out, code := w.stderr, exitUsage
 	switch {
 	case len(words) == 0 || asksForHelp(words[0]) || len(listed) > 0 && len(words) == 2 && asksForHelp(words[1]):
 		out, code = w.stdout, exitFine
 	case len(listed) > 0 && len(words) == 1:
-		fmt.Fprintf(out, "what shall be done with %s?\n\n", words[0])
+		fmt.Fprintf(&text, "what shall be done with %s?\n\n", words[0])
 	default:
-		fmt.Fprintf(out, "there is no command %q\n\n", withoutKeys(strings.Join(words[:min(len(words), 2)], " ")))
+		fmt.Fprintf(&text, "there is no command %q\n\n", withoutKeys(strings.Join(words[:min(len(words), 2)], " ")))
 	}
 	if len(listed) == 0 {
 		listed = commands()
 	}
-	fmt.Fprint(out, "tpgate: API keys for services behind nginx, Traefik and Envoy\n\nCommands:\n")
-	table := tabwriter.NewWriter(out, 0, 0, 2, ' ', 0)
+	fmt.Fprint(&text, "tpgate: API keys for services behind nginx, Traefik and Envoy\n\nCommands:\n")
+	table := tabwriter.NewWriter(&text, 0, 0, 2, ' ', 0)
 	for _, cmd := range listed {
 		fmt.Fprintf(table, "  %s\t%s\n", strings.TrimSpace("tpgate "+cmd.name+" "+cmd.args), cmd.about)
 	}
-	_ = table.Flush() // an error means that nobody reads it
-	fmt.Fprint(out, "\nEach has --help. Exit codes: 0 fine, 1 the operation failed, 2 wrong usage.\n")
+	_ = table.Flush() // a buffer takes all
+	fmt.Fprint(&text, "\nEach has --help. Exit codes: 0 fine, 1 the operation failed, 2 wrong usage.\n")
+	if _, err := out.Write(text.Bytes()); err != nil {
+		return exitFailed
+	}
 	return code
 }
 

@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"net/http"
 	"net/url"
@@ -93,9 +94,13 @@ func workspaceRows(workspaces ...admin.Workspace) [][]string {
 
 func printVersion(_ context.Context, w world, args []string) error {
 	f := newFlags(w, "version", "")
-	if _, err := f.parse(args); err != nil {
+	rest, err := f.parse(args)
+	if err != nil {
 		return err
 	}
-	_, err := fmt.Fprintf(w.stdout, "tpgate %s\n", version())
+	if len(rest) > 0 {
+		return usageError{errors.New("version takes no arguments")}
+	}
+	_, err = fmt.Fprintf(w.stdout, "tpgate %s\n", version())
 	return err
 }
