@@ -8,6 +8,8 @@ import (
 	"fmt"
 	"io"
 	"net/http"
+	"net/url"
+	"slices"
 	"strings"
 	"time"
 
@@ -34,7 +36,17 @@ const importBatch = 500
 
 // importKeys reads keys line by line and answers line by line, while it reads: an import of any length needs little memory, and what is answered is done.
 func (a *API) importKeys(w http.ResponseWriter, r *request) error {
-	i := &importing{API: a, request: r, dryRun: r.URL.Query().Get("dry_run") == "true", seen: map[store.Digest]int{}}
+	query, err := url.ParseQuery(r.URL.RawQuery)
+	if err != nil {
+		return malformed(errors.New("its query cannot be read"))
+	}
+	i := &importing{API: a, request: r, seen: map[string]bool{}}
+	switch text := query.Get("dry_run"); {
+	case text == "true":
+		i.dryRun = true
+	case text != "false" && query.Has("dry_run"): // nobody who meant to try it shall have done it
+		return malformed(errors.New("dry_run is neither true nor false"))
+	}
 	if !i.dryRun {
 		if err := a.record(r, "keys.import"); err != nil {
 			return err
@@ -65,8 +77,8 @@ type importing struct {
 	*API
 	request *request
 	dryRun  bool
-	number  int                  // of the last line read
-	seen    map[store.Digest]int // dry runs: on which line
+	number  int             //  of the last line read
+	seen    map[string]bool // dry runs: digests, fingerprints and places of the keys so far
 	sum     ImportSummary
 }
 
@@ -111,7 +123,7 @@ func (i *importing) batch(lines *bufio.Reader, out *json.Encoder) bool {
 	return more
 }
 
-// store imports keys, or in a dry run looks whether they are there.
+// store imports keys, or in a dry run says what would become of them.
 func (i *importing) store(keys []store.Key) []error {
 	switch {
 	case len(keys) == 0:
@@ -121,18 +133,27 @@ func (i *importing) store(keys []store.Key) []error {
 	}
 	errs := make([]error, len(keys))
 	for n := range keys {
-		found, err := i.config.Store.Find(i.request.Context(), keys[n].Digest)
-		switch first := i.seen[keys[n].Digest]; {
-		case first > 0:
-			errs[n] = fmt.Errorf("the same hash is on line %d", first)
-		case err == nil:
-			keys[n].ID, errs[n] = found.ID, store.ErrExists
-		case !errors.Is(err, store.ErrNotFound):
-			errs[n] = err
+		errs[n] = i.config.Store.Foresee(i.request.Context(), &keys[n])
+		if errs[n] == nil && i.again(&keys[n]) {
+			errs[n] = store.ErrExists
 		}
-		i.seen[keys[n].Digest] = i.number
 	}
 	return errs
+}
+
+// again reports whether a key before this one would be what it is taken for, and notes it.
+func (i *importing) again(key *store.Key) bool {
+	names := []string{string(key.Digest[:]), string(key.Fingerprint[:])}
+	if key.ID != "" {
+		names = append(names, key.Workspace+"/"+key.ID)
+	}
+	if slices.ContainsFunc(names, func(name string) bool { return i.seen[name] }) {
+		return true
+	}
+	for _, name := range names {
+		i.seen[name] = true
+	}
+	return false
 }
 
 // word says what became of a key.

@@ -124,10 +124,10 @@ func parseColumnTime(text string) (time.Time, error) {
 	if text == "" {
 		return time.Time{}, nil
 	}
-	if t, err := time.Parse("2006-01-02 15:04:05", text); err == nil { // takes a fraction, too
-		return t.UTC().Truncate(time.Millisecond), nil
-	}
 	t, ok := parseExpiry(text)
+	if sql, err := time.Parse("2006-01-02 15:04:05", text); err == nil { // takes a fraction, too
+		t, ok = storedTime(sql)
+	}
 	if !ok {
 		return time.Time{}, fmt.Errorf("%q is not a time such as 2026-04-01 10:00:00 or 2026-04-01T10:00:00Z", text)
 	}

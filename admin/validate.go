@@ -127,6 +127,11 @@ func parseExpiry(text string) (time.Time, bool) {
 		}
 		t = day.Add(24*time.Hour - time.Second)
 	}
+	return storedTime(t)
+}
+
+// storedTime returns t as the stores keep it: cut to milliseconds, and never the zero time. It is false for what RFC 3339 cannot write.
+func storedTime(t time.Time) (time.Time, bool) {
 	t = t.UTC().Truncate(time.Millisecond)
 	if t.Year() > 9999 { // RFC 3339 has four digits for it
 		return time.Time{}, false

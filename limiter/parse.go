@@ -8,8 +8,11 @@ import (
 	"time"
 )
 
+// maxText bounds a limit as it is written, in bytes: it is stored that way. Three windows of the largest numbers need half of it.
+const maxText = 100
+
 // Parse reads "off" or one to three windows "N/DURATION" separated by commas, such as "60/1m" or "10/1s,600/1m". Durations are those of [ParseDuration].
-// The error lists every fault with its value and says what is allowed.
+// It is at most 100 bytes long. The error lists every fault with its value and says what is allowed.
 func Parse(text string) (Limit, error) {
 	trimmed := strings.TrimSpace(text)
 	if trimmed == "off" {
@@ -17,6 +20,9 @@ func Parse(text string) (Limit, error) {
 	}
 	if trimmed == "" {
 		return Limit{}, errors.New(`the limit is empty: write N/DURATION, such as 60/1m, or "off"`)
+	}
+	if len(trimmed) > maxText {
+		return Limit{}, fmt.Errorf("the limit is longer than %d characters: write N/DURATION, such as 60/1m", maxText)
 	}
 	parts := strings.Split(trimmed, ",")
 	if len(parts) > MaxWindows {

@@ -54,6 +54,20 @@ func (e *Embedded) importSome(keys []Key, errs []error) error {
 	return err
 }
 
+// Foresee is admit without what follows.
+func (e *Embedded) Foresee(ctx context.Context, key *Key) error {
+	admitted := *key
+	err := e.exclusive(ctx, "find", func() error {
+		return e.file.view(func(tx *bbolt.Tx) error {
+			return e.admit(tx, &embeddedBatch{places: map[string]bool{}, owners: map[Digest]string{}}, &admitted)
+		})
+	})
+	if err != nil {
+		key.ID = admitted.ID
+	}
+	return err
+}
+
 // embeddedBatch is what is imported at once.
 type embeddedBatch struct {
 	keys   []Key

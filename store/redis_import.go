@@ -36,6 +36,20 @@ func (r *Redis) Import(ctx context.Context, keys []Key) []error {
 	return b.errs
 }
 
+// Foresee goes the way of Import and only looks.
+func (r *Redis) Foresee(ctx context.Context, key *Key) error {
+	defer r.metrics.observe("find", time.Now())
+	b := &importBatch{Redis: r, keys: []Key{*key}, errs: make([]error, 1)}
+	b.keys[0].ID = importID(key)
+	for _, step := range []func(context.Context) error{b.intact, b.findImported, b.findRecord, b.findDigest} {
+		if err := cmp.Or(step(ctx), b.errs[0]); err != nil {
+			key.ID = b.keys[0].ID
+			return r.failed("find", err)
+		}
+	}
+	return nil
+}
+
 // importBatch is an import under way. A key with an error takes part in no further step.
 type importBatch struct {
 	*Redis
@@ -44,6 +58,17 @@ type importBatch struct {
 	repeats map[int]int // keys with the fingerprint of another one before them, and that one
 	// completed are keys whose record an interrupted import has left, and perhaps nothing else of them.
 	completed map[int]bool
+}
+
+// importID returns the id that an import gives a key: its own, or one that the same row will be given again.
+func importID(key *Key) string {
+	switch {
+	case key.ID != "":
+		return key.ID
+	case key.Fingerprint == Digest{}:
+		return NewID()
+	}
+	return idOf(key.Fingerprint)
 }
 
 func (b *importBatch) place(i int) place { return place{b.keys[i].Workspace, b.keys[i].ID} }
@@ -92,14 +117,7 @@ func (b *importBatch) prepare(ctx context.Context) error {
 		}
 		seen[k.Fingerprint] = i
 		*k = toMilliseconds(*k)
-		k.Version = 1
-		switch {
-		case k.ID != "":
-		case k.Fingerprint == Digest{}:
-			k.ID = NewID()
-		default:
-			k.ID = idOf(k.Fingerprint)
-		}
+		k.ID, k.Version = importID(k), 1
 		workspaces[k.Workspace] = true
 		legacy = legacy || k.Legacy.Hash != ""
 	}
@@ -150,6 +168,33 @@ func errIf(failed bool, err error) error {
 		return err
 	}
 	return nil
+}
+
+// findRecord and findDigest look at what the first key would collide with.
+func (b *importBatch) findRecord(ctx context.Context) error {
+	_, _, err := b.read(ctx, b.place(0))
+	switch {
+	case err == nil:
+		return ErrExists
+	case errors.Is(err, ErrNotFound):
+		return nil
+	}
+	return err
+}
+
+func (b *importBatch) findDigest(ctx context.Context) error {
+	digest := b.keys[0].Digest
+	found, err := b.control.HGet(ctx, b.names.bucketOf(digest).name, string(digest[:])).Result()
+	if errors.Is(err, redis.Nil) {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	if taken, err := b.proves(ctx, digest, found); err != nil || !taken {
+		return err
+	}
+	return b.existing(0, found, nil)
 }
 
 func (b *importBatch) writeRecords(ctx context.Context) error {

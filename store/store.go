@@ -1,7 +1,7 @@
 // Package store holds what a key is and where keys live.
 //
 // The path of one check: token.go turns a presented credential into a [Digest]; Verify finds the key that the digest belongs to, takes its permits and says what was
-// decided, in one atomic step. Two stores keep one contract, which package storetest tests on both: [Redis] (redis*.go, verify.lua, lookup.lua, change.lua), shared by any number of
+// decided, in one atomic step. Two stores keep one contract, which package storetest tests on both: [Redis] (redis*.go, and the scripts beside them), shared by any number of
 // instances, and [Embedded] (embedded*.go), a file of one process.
 package store
 
@@ -53,6 +53,8 @@ type Importer interface {
 	// Import adds keys as Create does, many in few steps, and returns one error a key: nil, ErrExists, or why it could not be added. A key with a Fingerprint that was imported before, be it deleted
 	// since, is ErrExists, and keys[i].ID is then the id that it has, or had. It sets the ids of keys that have none. What is done stays done if ctx ends.
 	Import(ctx context.Context, keys []Key) []error
+	// Foresee returns the error that Import would return for this key alone, and changes nothing but the key's id, which it sets to that of what is there if the error is ErrExists.
+	Foresee(ctx context.Context, key *Key) error
 	// Find returns the key of a digest that is not verified but looked up: that of a bcrypt row ([LookupDigest]). ErrNotFound if there is none.
 	Find(ctx context.Context, digest Digest) (Key, error)
 	// HasLegacy reports whether there may be keys with a Legacy hash. After an import by another instance it may be a second late.

@@ -201,5 +201,28 @@ func exportKeys(ctx context.Context, w world, args []string) error {
 	if _, err := io.Copy(w.stdout, answer); err != nil {
 		return fmt.Errorf("the export ended early, and is not whole: %w", err)
 	}
+	return c.tellSettings(ctx)
+}
+
+// tellSettings says on stderr what the lines of an export have no place for: the settings of workspaces, as the commands that restore them.
+func (c *client) tellSettings(ctx context.Context) error {
+	workspaces, err := all[admin.Workspace](ctx, c, "/v1/workspaces?limit=1000")
+	if err != nil {
+		return fmt.Errorf("all keys are exported, but the settings of workspaces could not be read: %w", err)
+	}
+	heading := "Settings of workspaces are not in the export. To restore them:\n"
+	for _, w := range workspaces {
+		settings := ""
+		if w.Limit != nil {
+			settings += " --limit " + *w.Limit
+		}
+		if w.Suspended {
+			settings += " --suspended"
+		}
+		if settings != "" {
+			fmt.Fprintf(c.world.stderr, "%s  tpgate workspaces update %s%s\n", heading, w.ID, settings)
+			heading = ""
+		}
+	}
 	return nil
 }

@@ -34,6 +34,7 @@ func imported(workspace string, set ...func(*store.Key)) store.Key {
 // importAll imports keys that can all be imported, and returns them with their ids.
 func (f *fixture) importAll(keys ...store.Key) []store.Key {
 	f.Helper()
+	f.foreseen(nil, keys, keys)
 	keys = slices.Clone(keys)
 	errs := f.Import(f.Context(), keys)
 	if len(errs) != len(keys) {
@@ -50,13 +51,25 @@ func (f *fixture) importAll(keys ...store.Key) []store.Key {
 // refused imports keys none of which can be imported because they exist, and returns them with their ids.
 func (f *fixture) refused(keys ...store.Key) []store.Key {
 	f.Helper()
+	given := slices.Clone(keys)
 	keys = slices.Clone(keys)
 	for i, err := range f.Import(f.Context(), keys) {
 		if !errors.Is(err, store.ErrExists) {
 			f.Fatalf("key %d of %d: error %v, want ErrExists", i, len(keys), err)
 		}
 	}
+	f.foreseen(store.ErrExists, given, keys)
 	return keys
+}
+
+// foreseen wants Foresee to say of each key given that Import would return this error and set the id that its counterpart has.
+func (f *fixture) foreseen(want error, given, counterparts []store.Key) {
+	f.Helper()
+	for i, key := range given {
+		if err := f.Foresee(f.Context(), &key); !errors.Is(err, want) || key.ID != counterparts[i].ID {
+			f.Fatalf("key %d of %d, %q: foreseen is %v with id %q, want %v with %q", i, len(given), given[i].ID, err, key.ID, want, counterparts[i].ID)
+		}
+	}
 }
 
 func (f *fixture) read(key store.Key) store.Key {
