@@ -33,7 +33,8 @@ type API struct {
 	config    Config
 	callers   []caller
 	cursorKey []byte
-	listeners atomic.Int64  // of revocations
+	listeners atomic.Int64 // of revocations
+	resetting atomic.Bool
 	ended     chan struct{} // closed by End
 }
 

@@ -106,8 +106,8 @@ func (a *API) updateKey(r *request) (reply, error) {
 		ended = was == store.StatusActive && k.StatusAt(time.Now()) != was
 		return nil
 	})
-	if err == nil && ended {
-		a.announce(r.Context(), r.workspace, r.id)
+	if ended {
+		a.announce(r.Context(), err, r.workspace, r.id)
 	}
 	return reply{http.StatusOK, keyOf(&key, time.Now()), ""}, err
 }
@@ -134,8 +134,8 @@ func (a *API) rotateKey(r *request) (reply, error) {
 		k.Digest, k.Hint = a.config.Tokens.DigestOf(secret), a.config.Tokens.Hint(secret)
 		return nil
 	})
-	if err == nil && overlap == 0 {
-		a.announce(r.Context(), r.workspace, r.id)
+	if overlap == 0 {
+		a.announce(r.Context(), err, r.workspace, r.id)
 	}
 	return reply{http.StatusOK, NewKey{keyOf(&key, now), &secret}, ""}, err
 }
@@ -145,9 +145,7 @@ func (a *API) deleteKey(r *request) (reply, error) {
 		return reply{}, err
 	}
 	err := a.config.Store.DeleteKey(r.Context(), r.workspace, r.id)
-	if err == nil {
-		a.announce(r.Context(), r.workspace, r.id)
-	}
+	a.announce(r.Context(), err, r.workspace, r.id)
 	return reply{status: http.StatusNoContent}, err
 }
 
@@ -157,9 +155,7 @@ func (a *API) deleteKeys(r *request) (reply, error) {
 	}
 	ids := a.keysOf(r.Context(), r.workspace)
 	err := a.config.Store.DeleteKeys(r.Context(), r.workspace)
-	if err == nil {
-		a.announce(r.Context(), r.workspace, ids...)
-	}
+	a.announce(r.Context(), err, r.workspace, ids...)
 	return reply{status: http.StatusNoContent}, err
 }
 

@@ -84,9 +84,13 @@ func (a *API) claimOnce(r *request, name string, mine *once) (*once, error) {
 		case first.Status != 0:
 			return &first, nil
 		case time.Since(first.Begun) > onceAbandoned:
-			if _, err := a.config.Store.Key(r.Context(), r.workspace, first.Key); err == nil && r.id == "" {
-				first.Status = http.StatusCreated // it died after the key was made
+			_, err := a.config.Store.Key(r.Context(), r.workspace, first.Key)
+			if err == nil && r.id == "" {
+				first.Status = http.StatusCreated // it died, or did not hear of it, after the key was made
 				return &first, nil
+			}
+			if err != nil && !errors.Is(err, store.ErrNotFound) {
+				return nil, err
 			}
 			mine.Key = first.Key
 			note, _ = json.Marshal(mine)
@@ -100,14 +104,18 @@ func (a *API) claimOnce(r *request, name string, mine *once) (*once, error) {
 	}
 }
 
-// settleOnce notes the outcome; a failure is forgotten, so that it can be tried again.
+// settleOnce notes the outcome. A refusal is forgotten, so that it can be tried again; where the outcome is unknown, a repeat looks at once whether there is a key.
 func (a *API) settleOnce(r *request, name string, mine once, status int, failed error) {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(r.Context()), onceCleanup)
 	defer cancel()
 	pending, _ := json.Marshal(mine)
 	var done []byte
-	if failed == nil {
+	switch {
+	case failed == nil:
 		mine.Status = status
+		done, _ = json.Marshal(mine)
+	case unsure(failed), errors.Is(failed, store.ErrExists): // made by the first after all
+		mine.Begun = time.Time{}
 		done, _ = json.Marshal(mine)
 	}
 	if _, err := a.config.Store.Replace(ctx, name, pending, done, onceFor); err != nil { // the change itself is made, or has failed for a reason of its own

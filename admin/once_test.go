@@ -1,11 +1,14 @@
 package admin
 
 import (
+	"context"
 	"encoding/json"
 	"fmt"
 	"strings"
 	"sync"
 	"testing"
+
+	"tpgate/store"
 )
 
 const keysOfAcme = "/v1/workspaces/acme/keys"
@@ -47,6 +50,48 @@ func TestIdempotencyKeyIsForgottenWithAFailure(t *testing.T) {
 	}
 	if mended := b.send("POST", keysOfAcme, `{"name":"ci"}`, "Idempotency-Key", "f"); mended.status != 201 {
 		t.Errorf("%d %s", mended.status, mended.body)
+	}
+}
+
+// deafOnce is a store that makes a key and loses the reply, or makes none, the first time.
+type deafOnce struct {
+	store.Store
+	makes bool
+	calls *int
+}
+
+func (d deafOnce) Create(ctx context.Context, key store.Key) (store.Key, error) {
+	*d.calls++
+	if *d.calls > 1 || d.makes {
+		made, err := d.Store.Create(ctx, key)
+		if *d.calls > 1 {
+			return made, err
+		}
+	}
+	return store.Key{}, errDeaf
+}
+
+// TestIdempotencyKeyAfterAnUnknownOutcome repeats a request at once of which nobody knows what became: there is one key in the end.
+func TestIdempotencyKeyAfterAnUnknownOutcome(t *testing.T) {
+	for _, makes := range []bool{true, false} {
+		b := newBench(t)
+		b.config.Store = deafOnce{b.config.Store, makes, new(int)}
+		b.serve()
+		if lost := b.send("POST", keysOfAcme, `{"name":"ci"}`, "Idempotency-Key", "u"); lost.status != 503 {
+			t.Fatalf("%d %s", lost.status, lost.body)
+		}
+		ids := map[string]bool{}
+		for i := range 3 {
+			got := b.send("POST", keysOfAcme, `{"name":"ci"}`, "Idempotency-Key", "u")
+			made := decode[NewKey](t, got)
+			if secret := !makes && i == 0; got.status != 201 || (made.Secret != nil) != secret {
+				t.Errorf("made: %t, repeat %d: %d %s", makes, i, got.status, got.body)
+			}
+			ids[made.Token.ID] = true
+		}
+		if got := b.send("GET", keysOfAcme, ""); len(ids) != 1 || strings.Count(got.body, `"id"`) != 1 {
+			t.Errorf("made: %t, ids %v: %s", makes, ids, got.body)
+		}
 	}
 }
 

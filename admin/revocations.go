@@ -16,6 +16,8 @@ const (
 	feedPace = 200 * time.Millisecond
 	// feedBeat is how often a listener hears that the connection lives.
 	feedBeat = 15 * time.Second
+	// resetPace is how often it is tried to announce what could not be.
+	resetPace = time.Second
 	// maxListeners is how many may listen to one instance at once.
 	maxListeners = 100
 )
@@ -26,8 +28,15 @@ type RevocationEvent struct {
 	Workspace string `json:"workspace_id"`
 }
 
-// announce tells listeners that keys stopped being valid, after it was so. That it fails does not bring the keys back, so nothing but the log hears of it.
-func (a *API) announce(ctx context.Context, workspace string, ids ...string) {
+// announce tells listeners that a change with this outcome has ended keys. That it fails does not bring the keys back, so the caller does not hear of it: listeners then hear of a reset, as soon as the
+// store lets them. So they do where the change may have been made, since who tries it again finds nothing left to do.
+func (a *API) announce(ctx context.Context, outcome error, workspace string, ids ...string) {
+	if unsure(outcome) {
+		a.resetLater()
+	}
+	if outcome != nil {
+		return
+	}
 	list := make([]store.Revocation, len(ids))
 	for i, id := range ids {
 		list[i] = store.Revocation{Workspace: workspace, KeyID: id}
@@ -37,7 +46,28 @@ func (a *API) announce(ctx context.Context, workspace string, ids ...string) {
 	}
 	if err := a.config.Store.Announce(context.WithoutCancel(ctx), list); err != nil {
 		a.config.Logger.Error("revocations not announced", "workspace", workspace, "keys", len(ids), "error", err)
+		a.resetLater()
 	}
+}
+
+// resetLater goes on trying to announce a reset. One such try at a time speaks for all that failed before it.
+func (a *API) resetLater() {
+	if a.resetting.Swap(true) {
+		return
+	}
+	go func() {
+		for {
+			select {
+			case <-a.ended:
+				return
+			case <-time.After(resetPace):
+			}
+			a.resetting.Store(false)
+			if a.config.Store.Announce(context.Background(), []store.Revocation{{}}) == nil || a.resetting.Swap(true) {
+				return
+			}
+		}
+	}()
 }
 
 // keysOf returns the ids of a workspace's keys, or a few more than FeedLength of them, to be announced. If they cannot be read, that is one empty id, which announces a reset: a damaged record must not

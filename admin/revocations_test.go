@@ -11,6 +11,7 @@ import (
 	"net/http/httptest"
 	"regexp"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -170,7 +171,7 @@ func TestRevocationsOfALargeWorkspaceAreAReset(t *testing.T) {
 	b := newBench(t)
 	api, server := b.stream()
 	l := b.listen(server, testToken, "")
-	api.announce(t.Context(), "acme", make([]string, store.FeedLength+1)...)
+	api.announce(t.Context(), nil, "acme", make([]string, store.FeedLength+1)...)
 	l.want("event: reset\ndata: {}")
 }
 
@@ -213,4 +214,66 @@ func TestDeleteAllBesideDamagedKey(t *testing.T) {
 		t.Fatalf("the key is still there: %v", err)
 	}
 	l.want("event: reset\ndata: {}")
+}
+
+// deaf is a store that does what it is asked, and says that it does not know: its reply is lost.
+type deaf struct {
+	store.Store
+	mute *atomic.Bool // for announcements: nothing is done at all
+}
+
+var errDeaf = errors.New("the connection was lost")
+
+func (d deaf) DeleteKey(ctx context.Context, workspace, id string) error {
+	_ = d.Store.DeleteKey(ctx, workspace, id)
+	return errDeaf
+}
+
+func (d deaf) UpdateKey(ctx context.Context, workspace, id string, change func(*store.Key) error) (store.Key, error) {
+	_, _ = d.Store.UpdateKey(ctx, workspace, id, change)
+	return store.Key{}, errDeaf
+}
+
+func (d deaf) UpdateWorkspace(ctx context.Context, id string, change func(*store.Workspace) error) (store.Workspace, error) {
+	_, _ = d.Store.UpdateWorkspace(ctx, id, change)
+	return store.Workspace{}, errDeaf
+}
+
+func (d deaf) Announce(ctx context.Context, revocations []store.Revocation) error {
+	if d.mute.Load() {
+		return errDeaf
+	}
+	return d.Store.Announce(ctx, revocations)
+}
+
+// TestRevocationsWhoseOutcomeIsUnknown loses the replies to changes, and announcements whole: listeners hear of a reset.
+func TestRevocationsWhoseOutcomeIsUnknown(t *testing.T) {
+	b := newBench(t)
+	keys, mute := b.config.Store, new(atomic.Bool)
+	b.config.Store = deaf{keys, mute}
+	_, server := b.stream()
+	l := b.listen(server, testToken, "")
+	const reset = "event: reset\ndata: {}"
+	for _, call := range [][3]string{{"DELETE", "/keys/%s"}, {"PATCH", "/keys/%s", `{"disabled":true}`}, {"POST", "/keys/%s/rotate", `{}`}, {"PATCH", "", `{"suspended":true}`}} {
+		id := b.create("acme", `{"name":"ci"}`).Token.ID
+		path := strings.Replace(call[1], "%s", id, 1)
+		if got := b.send(call[0], "/v1/workspaces/acme"+path, call[2]); got.status != 503 {
+			t.Fatalf("%s %s: %d %s", call[0], path, got.status, got.body)
+		}
+		l.want(reset)
+	}
+	if got := b.send("DELETE", "/v1/workspaces/acme/keys/none", ""); got.status != 503 {
+		t.Fatalf("%d %s", got.status, got.body)
+	}
+	l.want(reset)
+	l.wantNone()
+
+	mute.Store(true)
+	if got := b.send("DELETE", "/v1/workspaces/acme/keys", ""); got.status != 204 {
+		t.Fatalf("%d %s", got.status, got.body)
+	}
+	l.wantNone()
+	mute.Store(false)
+	l.want(reset)
+	l.wantNone()
 }

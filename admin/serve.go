@@ -71,6 +71,14 @@ func (a *API) failureOf(err error) *failure {
 	}
 }
 
+// unsure reports whether a change that ended with this error may have been made all the same: the store did not say, as when its reply is lost.
+func unsure(err error) bool {
+	if _, refused := errors.AsType[*failure](err); refused || err == nil {
+		return false
+	}
+	return !errors.Is(err, store.ErrNotFound) && !errors.Is(err, store.ErrExists) && !errors.Is(err, store.ErrConflict)
+}
+
 // guard stands in front of all routes: security headers, the host a browser may use, paths in one spelling, and no panic that ends the process.
 func (a *API) guard(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {

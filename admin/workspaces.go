@@ -55,8 +55,12 @@ func (a *API) updateWorkspace(r *request) (reply, error) {
 		}
 		return nil
 	})
-	if err == nil && suspended {
-		a.announce(r.Context(), r.workspace, a.keysOf(r.Context(), r.workspace)...)
+	if suspended {
+		var ids []string
+		if err == nil {
+			ids = a.keysOf(r.Context(), r.workspace)
+		}
+		a.announce(r.Context(), err, r.workspace, ids...)
 	}
 	return reply{http.StatusOK, workspaceOf(&workspace), ""}, err
 }
