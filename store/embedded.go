@@ -56,11 +56,7 @@ var _ Store = (*Embedded)(nil)
 
 // OpenEmbedded opens the store of this directory. Only one process at a time can have it open.
 func OpenEmbedded(config EmbeddedConfig) (*Embedded, error) {
-	e := &Embedded{
-		defaults: config.Defaults, metrics: config.Metrics, logger: config.Logger, opened: time.Now(),
-		index: newDigestIndex(), workspaces: map[string]*embeddedWorkspace{}, stop: make(chan struct{}),
-	}
-	e.feed = newFeed(e.opened)
+	e := newEmbedded(config)
 	file, err := openKeyFile(config.Dir)
 	if err != nil {
 		return nil, err
@@ -72,6 +68,23 @@ func OpenEmbedded(config EmbeddedConfig) (*Embedded, error) {
 	e.tasks.Go(e.flushForever)
 	e.tasks.Go(func() { e.tally.flushForever(e.stop, e.logger) })
 	return e, nil
+}
+
+// CheckEmbedded reads the store of this directory, which is there, and returns why it could not be opened. It changes nothing.
+func CheckEmbedded(config EmbeddedConfig) error {
+	file, err := openDatabase(config.Dir, &bbolt.Options{ReadOnly: true}, func(f *keyFile) error { return f.load(newEmbedded(config)) })
+	if err != nil {
+		return err
+	}
+	return file.db.Close()
+}
+
+func newEmbedded(config EmbeddedConfig) *Embedded {
+	opened := time.Now()
+	return &Embedded{
+		defaults: config.Defaults, metrics: config.Metrics, logger: config.Logger, opened: opened,
+		index: newDigestIndex(), workspaces: map[string]*embeddedWorkspace{}, feed: newFeed(opened), stop: make(chan struct{}),
+	}
 }
 
 // Pacer returns a pacer of this process.

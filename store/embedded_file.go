@@ -48,15 +48,23 @@ func openKeyFile(dir string) (*keyFile, error) {
 	if err := os.MkdirAll(dir, 0o700); err != nil {
 		return nil, fmt.Errorf("making the data directory: %w", err)
 	}
+	return openDatabase(dir, &bbolt.Options{FreelistType: bbolt.FreelistMapType}, func(f *keyFile) error {
+		return errors.Join(f.commit(makeBuckets), syncDir(dir))
+	})
+}
+
+// openDatabase opens the file in a directory and begins.
+func openDatabase(dir string, options *bbolt.Options, begin func(*keyFile) error) (*keyFile, error) {
 	path := filepath.Join(dir, "keys.db")
+	options.Timeout = time.Second // waiting for another process
 	var f *keyFile
 	err := undamaged(path, "opening", func() error {
-		db, err := bbolt.Open(path, 0o600, &bbolt.Options{Timeout: time.Second, FreelistType: bbolt.FreelistMapType})
+		db, err := bbolt.Open(path, 0o600, options)
 		if err != nil {
 			return err
 		}
 		f = &keyFile{db: db}
-		return errors.Join(f.commit(makeBuckets), syncDir(dir))
+		return begin(f)
 	})
 	switch {
 	case errors.Is(err, bbolterrors.ErrTimeout):
@@ -78,15 +86,15 @@ func makeBuckets(tx *bbolt.Tx) error {
 	return nil
 }
 
-// undamaged reads the key file, and turns what becomes of reading a damaged one, panics of bbolt and memory faults of a file that is too short, into errors.
-func undamaged(path, doing string, read func() error) (err error) {
+// undamaged does something with the key file, and turns what becomes of reading a damaged one, panics of bbolt and memory faults of a file that is too short, into errors.
+func undamaged(path, doing string, do func() error) (err error) {
 	defer debug.SetPanicOnFault(debug.SetPanicOnFault(true))
 	defer func() {
 		if fault := recover(); fault != nil {
 			err = fmt.Errorf("the key file %s is damaged, restore it from a backup: %v", path, fault)
 		}
 	}()
-	if err := read(); err != nil {
+	if err := do(); err != nil {
 		return fmt.Errorf("%s the key file %s: %w", doing, path, err)
 	}
 	return nil
@@ -107,27 +115,32 @@ func syncDir(path string) error {
 // commit writes all or nothing, durably when it returns nil.
 //
 // When the commit itself fails, what is on the disk is not known: after a failed fsync the system may take for written what is not, and later ones succeed. So nothing is written
-// any more until the file has been opened anew. The exception is a full disk that left the last commit in force: the pages that could not be written belong to nobody.
+// any more until the file has been opened anew; likewise when the file turns out to be damaged meanwhile. The exception is a full disk that left the last commit in force: the pages that could not be written belong to nobody.
 func (f *keyFile) commit(write func(*bbolt.Tx) error) error {
 	if f.broken != nil {
 		return fmt.Errorf("no changes are possible until tpgate is restarted, because writing %s has failed: %w", f.db.Path(), f.broken)
 	}
-	tx, err := f.db.Begin(true)
-	if err != nil {
-		return fmt.Errorf("writing %s: %w", f.db.Path(), err)
-	}
-	defer tx.Rollback() // does nothing after a commit
-	id := tx.ID()
-	if err := write(tx); err != nil {
-		return fmt.Errorf("writing %s: %w", f.db.Path(), err)
-	}
-	if err := tx.Commit(); err != nil {
-		if !isFull(err) || !f.holdsBefore(id) {
-			f.broken = err
+	broken := true // unless it comes to an end
+	err := undamaged(f.db.Path(), "writing", func() error {
+		tx, err := f.db.Begin(true)
+		if err != nil {
+			broken = false
+			return err
 		}
-		return fmt.Errorf("writing %s: %w", f.db.Path(), err)
+		defer tx.Rollback() // does nothing after a commit
+		id := tx.ID()
+		if err := write(tx); err != nil {
+			broken = false
+			return err
+		}
+		err = tx.Commit()
+		broken = err != nil && (!isFull(err) || !f.holdsBefore(id))
+		return err
+	})
+	if broken {
+		f.broken = err
 	}
-	return nil
+	return err
 }
 
 // view reads what was committed last. It may run beside everything else but Close.
@@ -152,6 +165,9 @@ func (f *keyFile) holdsBefore(id int) bool {
 // load enters all that the file holds into the memory of e.
 func (f *keyFile) load(e *Embedded) error {
 	return f.db.View(func(tx *bbolt.Tx) error {
+		if tx.Bucket(bucketKeys) == nil {
+			return nil // read-only: the process that made the file ended before it made the buckets
+		}
 		err := tx.Bucket(bucketWorkspaces).ForEach(func(name, value []byte) error {
 			w, err := parseWorkspaceRecord(string(name), value)
 			if err != nil {

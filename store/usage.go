@@ -9,11 +9,13 @@ import (
 )
 
 // How often a key is used is counted in memory, and added to what the store holds for this hour every [tallyEvery]: a check pays one atomic addition. Of more than [tallySize] keys some wait for
-// the next time, so that the store is not kept from checks. What waits dies with a process that is killed. Each day of a key is one value of 24 hours, two big-endian numbers of 4 bytes each: allowed and refused.
+// the next time, so that the store is not kept from checks; while [maxWaiting] wait, checks of others are not counted. What waits dies with a process that is killed. Each day of a key is one value of 24 hours, two big-endian numbers of 4 bytes each: allowed and refused.
 const (
 	tallyEvery = 10 * time.Second
 	tallySize  = 10_000
 	usageDays  = 30
+	// maxWaiting bounds what waits to as many as the service remembers keys, of 100 bytes each.
+	maxWaiting = maxHints
 	// usageLength is the length of a day's value.
 	usageLength = 24 * 2 * 4
 )
@@ -55,6 +57,10 @@ func (t *tally) count(c *metered, verdict Verdict) {
 	}
 	t.mu.Lock()
 	defer t.mu.Unlock()
+	if len(t.waiting) >= maxWaiting {
+		number.Store(0) // so that the next check of the key tries again
+		return
+	}
 	t.waiting = append(t.waiting, c)
 }
 

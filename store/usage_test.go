@@ -1,8 +1,15 @@
 package store
 
 import (
+	"bytes"
+	"encoding/binary"
+	"errors"
 	"fmt"
 	"log/slog"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
 	"testing"
 	"time"
 
@@ -48,6 +55,73 @@ func openWithUsage(t *testing.T, dir string) *Embedded {
 		t.Fatal(err)
 	}
 	return e
+}
+
+// TestEmbeddedDamagedUsage damages what nothing reads until it is written to: checks go on, changes do not, and the process lives.
+func TestEmbeddedDamagedUsage(t *testing.T) {
+	dir := t.TempDir()
+	e := openWithUsage(t, dir)
+	key, err := e.Create(t.Context(), Key{ID: "k", Workspace: "acme", Name: "ci", Digest: Digest{1}, CreatedAt: time.Now()})
+	if err != nil {
+		t.Fatal(err)
+	}
+	var list []counts
+	for i := range 3000 {
+		list = append(list, counts{place{"acme", fmt.Sprintf("key%06d", i)}, 1, 0})
+	}
+	now := time.Now()
+	if err := errors.Join(e.addUsage(now, list), e.Close()); err != nil {
+		t.Fatal(err)
+	}
+	path := filepath.Join(dir, "keys.db")
+	file, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	const pageSize, leaf = 4096, 2 // of bbolt, and the flag of a page with values
+	for page := range slices.Chunk(file, pageSize) {
+		if binary.LittleEndian.Uint16(page[8:]) == leaf && bytes.Contains(page, append(binary.BigEndian.AppendUint64(nil, uint64(dayOf(now))), "acme/key"...)) {
+			copy(page[16:], bytes.Repeat([]byte{0xff}, pageSize))
+		}
+	}
+	if err := os.WriteFile(path, file, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	e = openWithUsage(t, dir)
+	for range 2 {
+		if err := e.addUsage(now, list[:1]); err == nil || !strings.Contains(err.Error(), "the key file "+path+" is damaged, restore it from a backup") {
+			t.Errorf("error %v, want one that says that the file is damaged", err)
+		}
+	}
+	if _, err := e.UpdateKey(t.Context(), "acme", "k", func(k *Key) error { k.Name = "new"; return nil }); err == nil || !strings.Contains(err.Error(), "until tpgate is restarted") {
+		t.Errorf("changed after that: %v", err)
+	}
+	if d := e.Verify(key.Digest, time.Now()); d.Verdict != Allowed {
+		t.Errorf("a check is answered %v", d.Verdict)
+	}
+	_ = e.Close() // what it writes it cannot
+}
+
+// TestTallyIsBounded counts keys that nobody remembers between their checks, as when there are more of them than places for hints.
+func TestTallyIsBounded(t *testing.T) {
+	added := 0
+	tl := tally{add: func(_ time.Time, list []counts) error { added += len(list); return nil }}
+	for range maxWaiting + 5000 {
+		tl.count(&metered{}, Allowed)
+	}
+	late := &metered{}
+	tl.count(late, Limited)
+	if len(tl.waiting) != maxWaiting || late.refused.Load() != 0 {
+		t.Errorf("%d wait, of which at most %d may; one more has %d", len(tl.waiting), maxWaiting, late.refused.Load())
+	}
+	if _, err := tl.flush(); err != nil || added != tallySize {
+		t.Fatalf("%d added, %v", added, err)
+	}
+	tl.count(late, Limited)
+	tl.count(late, Limited)
+	if late.refused.Load() != 2 || tl.waiting[len(tl.waiting)-1] != late {
+		t.Errorf("with places free again, %d is counted", late.refused.Load())
+	}
 }
 
 func TestEmbeddedKeepsUsage(t *testing.T) {

@@ -50,18 +50,20 @@ func (c *serveConfig) checkStore(ctx context.Context, w world) error {
 		defer cancel()
 		return store.CheckRedis(ctx, config)
 	}
-	if _, err := os.Stat(filepath.Join(c.dataDir, "keys.db")); errors.Is(err, fs.ErrNotExist) {
+	file := filepath.Join(c.dataDir, "keys.db")
+	if about, err := os.Stat(file); errors.Is(err, fs.ErrNotExist) || err == nil && about.Size() == 0 { // empty: whoever made it ended before the first write
 		return checkWritable(c.dataDir)
 	}
-	keys, err := openStore(ctx, c, metrics, logger)
+	const write = 2 // access(2): W_OK
+	if err := syscall.Access(file, write); err != nil {
+		return fmt.Errorf("the key file %s cannot be written by this user: %w", file, err)
+	}
+	err := store.CheckEmbedded(store.EmbeddedConfig{Dir: c.dataDir, Defaults: c.defaults, Metrics: metrics, Logger: logger})
 	if errors.Is(err, store.ErrInUse) {
 		fmt.Fprintf(w.stderr, "warning: the store in %s is not looked at, since a running tpgate uses it\n", c.dataDir)
 		return nil
 	}
-	if err != nil {
-		return err
-	}
-	return keys.Close()
+	return err
 }
 
 // checkToken reads the admin token. One that is not there yet would be made: then only its directory is looked at.
