@@ -16,6 +16,19 @@ func (r *Redis) Sweep(ctx context.Context) error { return r.sweep(ctx) }
 // Repair looks through all keys now.
 func (r *Redis) Repair(ctx context.Context) error { return r.repair(ctx) }
 
+// Lanes returns how many connections for checks there are to a node of the Cluster.
+func (r *Redis) Lanes(addr string) int {
+	r.checks.mu.Lock()
+	defer r.checks.mu.Unlock()
+	g := r.checks.nodes[addr]
+	if g == nil {
+		return 0
+	}
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	return g.lanes
+}
+
 // Admissions returns how many admissions a key's record speaks of.
 func Admissions(record []byte) int64 {
 	tail := len(record) - len(withoutAdmissions(record, recordQuota))

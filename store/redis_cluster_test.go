@@ -111,6 +111,37 @@ func TestRedisClusterMovesSlots(t *testing.T) {
 	chargedOnce(t, addrs[owner], sum, keys[:1])
 }
 
+// TestRedisClusterNodeLeaves takes all slots from a node: the connections to it end.
+func TestRedisClusterNodeLeaves(t *testing.T) {
+	url, addrs := redisCluster(t)
+	config := redisConfig("")
+	config.URL = url
+	s := openRedis(t, config)
+	leaving := redis.NewClient(&redis.Options{Addr: addrs[2]})
+	defer leaving.Close()
+	var key store.Key
+	for w := 0; key.ID == ""; w++ {
+		if workspace := fmt.Sprint("w", w); leaving.Set(t.Context(), "{"+workspace+"}probe", "1", 0).Err() == nil {
+			key = newKey(t, s, workspace, "off")
+		}
+	}
+	recovers(t, s, key, time.Second)
+	if s.Lanes(addrs[2]) == 0 {
+		t.Fatal("a check went to the node without a connection")
+	}
+	stays := redis.NewClient(&redis.Options{Addr: addrs[0]})
+	defer stays.Close()
+	reshard := exec.Command("redis-cli", "--cluster", "reshard", addrs[0], "--cluster-from", leaving.ClusterMyID(t.Context()).Val(), "--cluster-to", stays.ClusterMyID(t.Context()).Val(),
+		"--cluster-slots", "16384", "--cluster-yes", "--cluster-pipeline", "100")
+	if out, err := reshard.CombinedOutput(); err != nil {
+		t.Fatalf("moving the slots: %v\n%s", err, out[max(0, len(out)-500):])
+	}
+	until(t, "the connections to the node have ended", func() bool {
+		recovers(t, s, key, time.Second)
+		return s.Lanes(addrs[2]) == 0
+	})
+}
+
 // TestRedisClusterLosesNodes kills a node that has a replica, and then one that has none: checks of their slots are not decided until somebody serves these, in time nevertheless; all
 // others go on as if nothing had happened.
 func TestRedisClusterLosesNodes(t *testing.T) {

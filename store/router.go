@@ -86,7 +86,23 @@ func (r *router) reload(ctx context.Context) error {
 			r.table[slot].Store(g)
 		}
 	}
+	r.retire()
 	return nil
+}
+
+// retire ends the idle connections to nodes that serve nothing any more.
+func (r *router) retire() {
+	serving := map[*gatherer]bool{}
+	for slot := range r.table {
+		serving[r.table[slot].Load()] = true
+	}
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	for _, g := range r.nodes {
+		if !serving[g] {
+			g.drop()
+		}
+	}
 }
 
 // node returns the gatherer of a node, nil if addr is no address.
