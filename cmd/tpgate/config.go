@@ -27,7 +27,7 @@ type serveConfig struct {
 	tokens                         store.Tokens
 	decisionTimeout, drain         time.Duration
 	acceptEmpty, check             bool
-	adminTokenFile, adminToken     string // the token itself only if the environment has it
+	adminTokenFile, adminToken     string // the one or the other
 	adminTokensFile, pepperFile    string
 	adminTLSCert, adminTLSKey      string
 	adminOrigin                    string
@@ -59,7 +59,9 @@ func parseServe(w world, args []string) (*serveConfig, error) {
 	if c.adminTokenFile == "" {
 		c.adminToken = strings.TrimSpace(w.env["TPGATE_ADMIN_TOKEN"])
 	}
-	c.adminTokenFile = cmp.Or(c.adminTokenFile, filepath.Join(c.dataDir, "admin-token"))
+	if c.adminToken == "" {
+		c.adminTokenFile = cmp.Or(c.adminTokenFile, filepath.Join(c.dataDir, "admin-token"))
+	}
 	c.validate(f)
 	return c, f.done()
 }
@@ -201,16 +203,19 @@ func (c *serveConfig) textual(w world) bool {
 
 // startText says what is where, and what to type next.
 func (c *serveConfig) startText(w world, at addresses) string {
-	client := ""
-	if at.admin != "127.0.0.1:8081" {
-		client += " --server http://" + at.admin
+	server, token, client := "http://"+at.admin, cmp.Or(c.adminTokenFile, "the variable TPGATE_ADMIN_TOKEN"), ""
+	if c.adminTLSCert != "" {
+		server = cmp.Or(strings.TrimRight(c.adminOrigin, "/"), "https://"+at.admin)
 	}
-	if c.adminTokenFile != filepath.Join("tpgate-data", "admin-token") {
+	if server != "http://127.0.0.1:8081" {
+		client += " --server " + server
+	}
+	if c.adminTokenFile != "" && c.adminTokenFile != filepath.Join("tpgate-data", "admin-token") {
 		client += " --admin-token-file " + c.adminTokenFile
 	}
 	return fmt.Sprintf(`tpgate is ready: %s
   checks      http://%s
-  management  http://%s (token in %s)
+  management  %s (token in %s)
   metrics     http://%s/metrics
 
 Next, in another terminal, make a key and check it:
@@ -218,5 +223,5 @@ Next, in another terminal, make a key and check it:
   KEY=$(%s keys create%s --workspace acme --name ci)
   curl -i -H "Authorization: Bearer $KEY" http://%s/
 
-`, c.storeName(), at.data, at.admin, c.adminTokenFile, at.ops, w.program, client, at.data)
+`, c.storeName(), at.data, server, token, at.ops, w.program, client, at.data)
 }

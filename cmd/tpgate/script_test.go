@@ -1,9 +1,15 @@
 package main
 
 import (
+	"crypto/ecdsa"
+	"crypto/elliptic"
+	"crypto/rand"
+	"crypto/x509"
+	"encoding/pem"
 	"errors"
 	"fmt"
 	"io"
+	"math/big"
 	"net"
 	"net/http"
 	"os"
@@ -38,6 +44,7 @@ func TestScripts(t *testing.T) {
 			env.Setenv("TPGATE_ADMIN_LISTEN", addresses[1])
 			env.Setenv("TPGATE_OPS_LISTEN", addresses[2])
 			env.Setenv("TPGATE_SERVER", "http://"+addresses[1])
+			env.Setenv("ADMIN_PORT", addresses[1][strings.LastIndex(addresses[1], ":")+1:])
 			env.Setenv("TPGATE_DRAIN", "0s")
 			env.Setenv("TPGATE_LOG_FORMAT", "text")
 			env.Setenv("GORACE", "atexit_sleep_ms=0") // under -race, or every command takes a second
@@ -62,6 +69,7 @@ func scriptCommands() map[string]func(ts *testscript.TestScript, neg bool, args 
 		"limited": checkLimits,
 		"mode":    checkMode,
 		"appears": waitFile,
+		"certify": makeCertificate,
 	}
 }
 
@@ -208,4 +216,20 @@ func freeAddresses(last *atomic.Int32, n int) ([]string, error) {
 		}
 	}
 	return addresses, nil
+}
+
+// makeCertificate CERT KEY NAME writes a certificate that has signed itself, for localhost and another name, and its private key.
+func makeCertificate(ts *testscript.TestScript, _ bool, args []string) {
+	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	ts.Check(err)
+	template := &x509.Certificate{
+		SerialNumber: big.NewInt(1), NotAfter: time.Now().Add(time.Hour), DNSNames: []string{"localhost", args[2]},
+		IsCA: true, BasicConstraintsValid: true, KeyUsage: x509.KeyUsageDigitalSignature | x509.KeyUsageCertSign,
+	}
+	certificate, err := x509.CreateCertificate(rand.Reader, template, template, key.Public(), key)
+	ts.Check(err)
+	private, err := x509.MarshalPKCS8PrivateKey(key)
+	ts.Check(err)
+	ts.Check(os.WriteFile(ts.MkAbs(args[0]), pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: certificate}), 0o600))
+	ts.Check(os.WriteFile(ts.MkAbs(args[1]), pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: private}), 0o600))
 }
