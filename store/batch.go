@@ -4,19 +4,20 @@ import (
 	"errors"
 	"runtime"
 	"sync"
+	"sync/atomic"
 	"time"
 )
 
-// Checks leave for Redis in batches ("flights"). The first check that finds nothing under way flies at once and alone: an idle service adds no waiting. Checks that arrive while a
-// flight is under way gather, those of one key as one entry, and leave together when it is back, or when [pace] has passed since the last departure: close to Redis the
+// Checks leave for Redis in batches ("flights"). On a quiet service each flies at once and alone, so that nobody waits; when more than [maxAtOnce] come together, they begin to share flights. Then checks that
+// arrive while a flight is under way gather, those of one key as one entry, and leave together when it is back, or when [pace] has passed since the last departure: close to Redis the
 // first comes first and batches grow with the load, far from it the second does and nobody waits for somebody else's round trip. Enough of them leave before, so that Redis always has
-// the next batch at hand, which is worth up to a twentieth of the rate.
+// the next batch at hand, which is worth up to a twentieth of the rate. A flight with one check on board ends that, until more come together again.
 // The goroutine of one gathered check, the one that may wait longest, flies for all others and wakes them; there is no goroutine in between. Before it takes off it yields once, so that checks
-// which are just being read come along: on a busy service that doubles the batches, on an idle one it costs nothing.
+// which are just being read come along: on a busy service that doubles the batches. On a quiet one it would cost the waking of a thread, so there nobody yields.
 const (
 	pace        = time.Millisecond       // the longest a check gathers while a connection is free
 	enough      = 12                     // entries that leave at once though flights are under way; of fewer, each pays too much for the script call
-	maxAtOnce   = 4                      // flights under way with which enough entries leave; with more, all gather
+	maxAtOnce   = 4                      // flights under way with which single checks, or enough entries, leave; with more, all gather
 	maxLanes    = 64                     // connections to one node; reached only when a round trip takes 64 ms
 	maxPermits  = 1000                   // permits that one entry asks for; further checks of the key form another entry
 	mergeWithin = 5 * time.Millisecond   // by how much deadlines of one entry may differ, as it ends with the first of them
@@ -34,7 +35,8 @@ type gatherer struct {
 	idle     []*lane
 	lanes    int // open, or being opened
 	opening  int
-	boarding bool // somebody is about to fly with all that waits
+	boarding bool        // somebody is about to fly with all that waits
+	shared   atomic.Bool // the last flight had more than one check on board: the service is not quiet
 	underway int
 	departed time.Time
 	tried    time.Time // when a connection was last begun to be opened
@@ -85,7 +87,7 @@ func (g *gatherer) depart() *lane {
 	if g.waiting.empty() || g.boarding {
 		return nil
 	}
-	if g.underway > 0 && (g.underway >= maxAtOnce || g.waiting.entries() < enough) && time.Since(g.departed) < pace {
+	if g.underway > 0 && (g.underway >= maxAtOnce || g.shared.Load() && g.waiting.entries() < enough) && time.Since(g.departed) < pace {
 		return nil
 	}
 	if len(g.idle) == 0 {
@@ -108,7 +110,9 @@ func (g *gatherer) lead(l *lane) {
 // board ends boarding, and detaches the flight. Who has less time left than a round trip takes is answered before, unless that is all of them: with its deadline on board, the others would be cut off, too. It
 // returns nil if somebody may wait longer than self and flies instead.
 func (g *gatherer) board(l *lane, self *call) *flight {
-	runtime.Gosched()
+	if g.shared.Load() {
+		runtime.Gosched()
+	}
 	g.mu.Lock()
 	if g.waiting.last.deadline.Sub(self.deadline) > pace {
 		g.lead(l)
@@ -117,6 +121,7 @@ func (g *gatherer) board(l *lane, self *call) *flight {
 	}
 	f := g.detach()
 	f.lane = l
+	g.shared.Store(f.shared())
 	g.boarding = false
 	g.underway++
 	g.departed = time.Now()

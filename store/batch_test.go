@@ -219,11 +219,29 @@ func TestCloseLeavesNothing(t *testing.T) {
 	t.Errorf("%d goroutines before, %d after:\n%s", before, after, strings.ReplaceAll(string(stacks[:runtime.Stack(stacks, true)]), "\t", "  "))
 }
 
-// TestDepart has checks gather while flights are under way: the first leaves alone, then enough entries leave together, until there are too many flights or a pace has passed.
-// Checks of one key are one entry, and wait.
+// TestSharedFlight looks for more than one check on board: of one key, of two, looking up or not.
+func TestSharedFlight(t *testing.T) {
+	for on, want := range map[string]bool{"": false, "a": false, "aa": true, "ab": true, "l": false, "ll": true, "lm": true, "al": true} {
+		f := newGatherer(&pilot{}).waiting
+		for _, check := range on {
+			c := &call{digest: Digest{byte(check)}}
+			if check < 'l' {
+				c.place = place{"w", string(check)}
+			}
+			f.add(c)
+		}
+		if f.shared() != want {
+			t.Errorf("%q: shared: %t, want %t", on, f.shared(), want)
+		}
+	}
+}
+
+// TestDepart has checks leave one by one on a quiet service, and gather while flights are under way on one that is not: then enough entries leave together, until there are too many flights or a pace
+// has passed. Checks of one key are one entry, and wait.
 func TestDepart(t *testing.T) {
 	for _, c := range []struct {
 		name     string
+		shared   bool
 		underway int
 		entries  int
 		callers  int // of each entry
@@ -231,18 +249,22 @@ func TestDepart(t *testing.T) {
 		since    time.Duration
 		leave    bool
 	}{
-		{"nothing waits", 0, 0, 0, false, 0, false},
-		{"nothing under way", 0, 1, 1, false, 0, true},
-		{"too few", 1, enough - 1, 1, false, 0, false},
-		{"enough", 1, enough, 1, false, 0, true},
-		{"enough look-ups", 1, enough, 1, true, 0, true},
-		{"many of one key", 1, 1, 10 * enough, false, 0, false},
-		{"the last flight", maxAtOnce - 1, enough, 1, false, 0, true},
-		{"too many flights", maxAtOnce, 10 * enough, 1, false, 0, false},
-		{"a pace later", maxAtOnce, 1, 1, false, pace, true},
+		{"nothing waits", true, 0, 0, 0, false, 0, false},
+		{"nothing under way", true, 0, 1, 1, false, 0, true},
+		{"quiet", false, 1, 1, 1, false, 0, true},
+		{"the last flight of a quiet service", false, maxAtOnce - 1, 1, 1, false, 0, true},
+		{"not quiet any more", false, maxAtOnce, 1, 1, false, 0, false},
+		{"too few", true, 1, enough - 1, 1, false, 0, false},
+		{"enough", true, 1, enough, 1, false, 0, true},
+		{"enough look-ups", true, 1, enough, 1, true, 0, true},
+		{"many of one key", true, 1, 1, 10 * enough, false, 0, false},
+		{"the last flight", true, maxAtOnce - 1, enough, 1, false, 0, true},
+		{"too many flights", true, maxAtOnce, 10 * enough, 1, false, 0, false},
+		{"a pace later", true, maxAtOnce, 1, 1, false, pace, true},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			g := newGatherer(&pilot{})
+			g.shared.Store(c.shared)
 			g.idle, g.underway, g.departed = []*lane{{}}, c.underway, time.Now().Add(-c.since)
 			if c.since == 0 {
 				g.departed = time.Now().Add(time.Hour)

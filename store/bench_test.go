@@ -3,7 +3,10 @@ package store_test
 import (
 	"fmt"
 	"log/slog"
+	"math/rand/v2"
 	"runtime"
+	"slices"
+	"sync"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -76,6 +79,60 @@ func BenchmarkVerifyRedis(b *testing.B) {
 			})
 		})
 	}
+}
+
+// BenchmarkLowLoad has callers that pause between their checks, so that there is seldom anybody to share a round trip with, and decides their checks in turns by the store and with a round trip for each.
+// It reports the times of both in µs.
+func BenchmarkLowLoad(b *testing.B) {
+	for _, c := range []struct {
+		callers int
+		pause   time.Duration // between the checks of one, on average
+	}{{1, time.Millisecond}, {8, 8 * time.Millisecond}, {32, 16 * time.Millisecond}} {
+		b.Run(fmt.Sprintf("%dx%d", c.callers, time.Duration(c.callers)*time.Second/c.pause), func(b *testing.B) {
+			config := redisConfig(redisServer(b))
+			config.Defaults = benchDefaults(b)
+			s := openRedis(b, config)
+			digests := benchDigests(b, s)
+			for _, digest := range digests { // from now on their places are known
+				s.Verify(digest, time.Now().Add(time.Second))
+			}
+			alone := store.NewAlone(b, s, c.callers)
+			var took [2][]time.Duration
+			b.ResetTimer()
+			for turn := 0; len(took[1]) < b.N; turn = 1 - turn {
+				verify := []func(store.Digest, time.Time) store.Decision{s.Verify, alone.Verify}[turn]
+				took[turn] = append(took[turn], pausing(b, c.callers, c.pause, digests, verify)...)
+			}
+			for turn, name := range []string{"shared", "alone"} {
+				slices.Sort(took[turn])
+				for _, p := range []float64{0.5, 0.99} {
+					b.ReportMetric(float64(took[turn][int(p*float64(len(took[turn])))].Microseconds()), fmt.Sprintf("p%g-µs-%s", 100*p, name))
+				}
+			}
+			b.ReportMetric(0, "ns/op") // pauses included, it says nothing
+		})
+	}
+}
+
+// pausing returns how long each of 50 checks of each caller took.
+func pausing(b *testing.B, callers int, pause time.Duration, digests []store.Digest, verify func(store.Digest, time.Time) store.Decision) []time.Duration {
+	took := make([][]time.Duration, callers)
+	var running sync.WaitGroup
+	for caller := range callers {
+		running.Go(func() {
+			for range 50 {
+				time.Sleep(time.Duration(rand.ExpFloat64() * float64(pause)))
+				start := time.Now()
+				d := verify(digests[rand.IntN(len(digests))], start.Add(time.Second))
+				took[caller] = append(took[caller], time.Since(start))
+				if d.Verdict != store.Allowed {
+					b.Error(d.Verdict, d.Err)
+				}
+			}
+		})
+	}
+	running.Wait()
+	return slices.Concat(took...)
 }
 
 func benchDefaults(b *testing.B) store.Defaults {

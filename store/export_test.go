@@ -8,6 +8,7 @@ import (
 	"strconv"
 	"sync/atomic"
 	"testing"
+	"time"
 )
 
 // Sweep removes what is dead now.
@@ -27,6 +28,54 @@ func (r *Redis) Lanes(addr string) int {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	return g.lanes
+}
+
+// Alone decides checks of a store with a round trip for each, over connections that no two share: what batching is measured against.
+type Alone struct {
+	store *Redis
+	free  chan *lane
+}
+
+// NewAlone opens that many connections.
+func NewAlone(tb testing.TB, r *Redis, lanes int) *Alone {
+	tb.Helper()
+	a := &Alone{r, make(chan *lane, lanes)}
+	for range lanes {
+		l, err := r.checks.single.pilot.open(time.Now().Add(dialTimeout))
+		if err != nil {
+			tb.Fatal(err)
+		}
+		a.free <- l
+	}
+	tb.Cleanup(func() {
+		for range lanes {
+			(<-a.free).close()
+		}
+	})
+	return a
+}
+
+// Verify decides one check of a key that the store has verified before.
+func (a *Alone) Verify(digest Digest, deadline time.Time) Decision {
+	h := a.store.hints.get(digest)
+	c, g := newCall(digest, deadline), a.store.checks.single
+	defer calls.Put(c)
+	c.place, c.slot, c.answer = h.place, h.slot, answer{}
+	f := g.flights.Get().(*flight)
+	f.add(c)
+	f.lane = <-a.free
+	err := g.pilot.roundTrip(f)
+	a.free <- f.lane
+	f.finish(c)
+	g.recycle(f)
+	switch {
+	case err != nil:
+		return Decision{Verdict: Unavailable, Err: err}
+	case c.verdict != 'A' || c.granted != 1:
+		return Decision{Verdict: Unknown}
+	}
+	a.store.tally.count(&h.metered, Allowed)
+	return Decision{Verdict: Allowed, Workspace: h.place.workspace, KeyID: h.place.id, Standing: c.standing}
 }
 
 // Admissions returns how many admissions a key's record speaks of.

@@ -73,6 +73,11 @@ type flight struct {
 
 func (f *flight) entries() int { return len(f.verifies) + len(f.lookups) }
 
+// shared reports whether there is more than one check on board.
+func (f *flight) shared() bool {
+	return f.entries() > 1 || len(f.verifies) == 1 && f.verifies[0].permits > 1 || len(f.lookups) == 1 && f.lookups[0].permits > 1
+}
+
 func (f *flight) empty() bool { return f.entries() == 0 }
 
 var idSeed = maphash.MakeSeed()
