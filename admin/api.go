@@ -22,10 +22,10 @@ type Config struct {
 	Pacer limiter.Pacer
 	// Hosts are the names under which browsers may reach the API; nil allows all.
 	Hosts []string
-	// Further tokens; and the service's default quota of a key, which bounds what a token of role keys may give.
-	Callers  []Token
-	KeyLimit limiter.Limit
-	Logger   *slog.Logger
+	// Further tokens; and the service's default quotas, which bound what a token of role keys may give.
+	Callers                  []Token
+	KeyLimit, WorkspaceLimit limiter.Limit
+	Logger                   *slog.Logger
 }
 
 // API is the management API. Use [New].

@@ -169,8 +169,11 @@ func (a *API) mayGive(r *request, limit limiter.Limit) error {
 		return err
 	}
 	bound := a.config.KeyLimit
-	if len(workspace.Limit.Windows()) > 0 {
-		bound = workspace.Limit
+	switch own := workspace.Limit; {
+	case len(own.Windows()) > 0:
+		bound = own
+	case !own.IsSet() && len(bound.Windows()) == 0:
+		bound = a.config.WorkspaceLimit
 	}
 	if !limit.AtMost(bound) {
 		return &failure{status: http.StatusForbidden, Problem: Problem{Message: "This token may not give a key more than " + bound.String() + "."}}

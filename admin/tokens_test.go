@@ -38,8 +38,7 @@ func TestKeysTokenGivesNoMoreThanThereIs(t *testing.T) {
 		t.Fatal(err)
 	}
 	b.config.Callers = tokens
-	b.config.KeyLimit, _ = limiter.Parse("60/1m")
-	b.serve()
+	sixty, _ := limiter.Parse("60/1m")
 	for _, c := range []struct {
 		workspace, limit string
 		want             int
@@ -47,11 +46,15 @@ func TestKeysTokenGivesNoMoreThanThereIs(t *testing.T) {
 		{`null`, `"60/1m"`, 201}, {`null`, `"61/1m"`, 403}, {`null`, `"60/59s"`, 403}, {`null`, `"off"`, 403}, {`null`, `null`, 201}, {`null`, `"1/1s,60/1m"`, 201},
 		{`"600/1m"`, `"600/1m"`, 201}, {`"600/1m"`, `"601/1m"`, 403}, {`"10/1m"`, `"11/1m"`, 403}, {`"10/1m"`, `"10/1h"`, 201},
 	} {
-		if got := b.send("PATCH", "/v1/workspaces/acme", `{"limit":`+c.workspace+`}`); got.status != 200 {
-			t.Fatal(got.body)
-		}
-		if got := b.send("POST", keysOfAcme, `{"name":"ci","limit":`+c.limit+`}`, "Authorization", "Bearer a secret"); got.status != c.want {
-			t.Errorf("a key of %s in a workspace of %s: %d %s, want %d", c.limit, c.workspace, got.status, got.body, c.want)
+		for _, service := range [][2]limiter.Limit{{sixty, limiter.Off}, {limiter.Off, sixty}} { // of keys, or of workspaces
+			b.config.KeyLimit, b.config.WorkspaceLimit = service[0], service[1]
+			b.serve()
+			if got := b.send("PATCH", "/v1/workspaces/acme", `{"limit":`+c.workspace+`}`); got.status != 200 {
+				t.Fatal(got.body)
+			}
+			if got := b.send("POST", keysOfAcme, `{"name":"ci","limit":`+c.limit+`}`, "Authorization", "Bearer a secret"); got.status != c.want {
+				t.Errorf("a key of %s in a workspace of %s, by default %v: %d %s, want %d", c.limit, c.workspace, service, got.status, got.body, c.want)
+			}
 		}
 	}
 }

@@ -3,6 +3,7 @@ package admin
 import (
 	"encoding/json"
 	"fmt"
+	"regexp"
 	"time"
 	"unicode/utf8"
 
@@ -117,10 +118,13 @@ func (f *faults) duration(o object, name string, longest time.Duration) time.Dur
 // earliestExpiry stands for all times before it, as the zero time means never.
 var earliestExpiry = time.UnixMilli(1).UTC()
 
+// rfc3339 is what time.Parse takes, less what RFC 3339 does not have: hours of one digit, a comma, offsets of a day.
+var rfc3339 = regexp.MustCompile(`^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?(Z|[+-]([01]\d|2[0-3]):[0-5]\d)$`)
+
 // parseExpiry reads an RFC 3339 time, cut to milliseconds, or a date, which means the last second of that day in UTC.
 func parseExpiry(text string) (time.Time, bool) {
 	t, err := time.Parse(time.RFC3339, text)
-	if err != nil {
+	if err != nil || !rfc3339.MatchString(text) {
 		day, err := time.Parse(time.DateOnly, text)
 		if err != nil {
 			return time.Time{}, false

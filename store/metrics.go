@@ -6,7 +6,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 )
 
-// Metrics counts what a store does. Labels come from closed sets: operations are the methods' names in lower case ("verify", "lookup", "create", …), kinds those of errorKind.
+// Metrics counts what a store does. Labels come from closed sets: operations are the methods' names in lower case ("verify", "lookup", "create", …), kinds those of errorKind, and "file" of the embedded store.
 type Metrics struct {
 	duration *prometheus.HistogramVec
 	errors   *prometheus.CounterVec
@@ -24,6 +24,10 @@ func NewMetrics(registry prometheus.Registerer) *Metrics {
 		}, []string{"operation", "kind"}),
 	}
 	registry.MustRegister(m.duration, m.errors)
+	m.duration.WithLabelValues("verify") // dashboards and alerts find what they are made for from the start
+	for _, kind := range []string{"lost", "broken", "misdelivered", "timeout", "canceled", "refused", "connection", "file"} {
+		m.errors.WithLabelValues("verify", kind)
+	}
 	return m
 }
 

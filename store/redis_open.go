@@ -65,7 +65,9 @@ func redisOptions(config RedisConfig) (*redis.UniversalOptions, error) {
 		err = fromSingle(options, config.URL)
 	}
 	if err != nil {
-		return nil, fmt.Errorf("the Redis URL %s is not usable: %s", u.Redacted(), strings.ReplaceAll(err.Error(), config.URL, "…"))
+		text := strings.ReplaceAll(err.Error(), config.URL, "…")
+		u.RawQuery = "" // Sentinel's password stands there
+		return nil, fmt.Errorf("the Redis URL %s is not usable: %s", u.Redacted(), text)
 	}
 	options.Password = cmp.Or(config.Password, options.Password)
 	options.Protocol = 2

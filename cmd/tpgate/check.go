@@ -27,7 +27,7 @@ func (c *serveConfig) checkAll(ctx context.Context, w world, faults error) error
 	if usage, ok := errors.AsType[usageError](faults); ok {
 		faults = usage.error // what is asked for here is the answer, not a wrong call
 	}
-	faults = errors.Join(faults, c.checkStore(ctx, w), c.checkToken())
+	faults = errors.Join(faults, c.checkStore(ctx, w), c.checkToken(w))
 	if faults != nil {
 		return faults
 	}
@@ -67,7 +67,7 @@ func (c *serveConfig) checkStore(ctx context.Context, w world) error {
 }
 
 // checkToken reads the admin token. One that is not there yet would be made: then only its directory is looked at.
-func (c *serveConfig) checkToken() error {
+func (c *serveConfig) checkToken(w world) error {
 	if c.adminToken != "" {
 		return nil
 	}
@@ -76,6 +76,9 @@ func (c *serveConfig) checkToken() error {
 			return checkWritable(dir)
 		}
 		return nil
+	}
+	if warning := openToAll(c.adminTokenFile); warning != "" {
+		fmt.Fprintln(w.stderr, "warning: "+warning)
 	}
 	_, err := adminToken(c.adminTokenFile)
 	return err

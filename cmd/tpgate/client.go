@@ -70,6 +70,9 @@ func (c *client) connect(rest []string, n int) error {
 	if c.Lookup("workspace") != nil && c.workspace == "" {
 		c.fault("--workspace is needed: whose keys?")
 	}
+	if looksSecret(c.workspace) {
+		c.fault("--workspace is the id of a workspace, not a key")
+	}
 	if c.args == "KEY_ID" && slices.ContainsFunc(rest, looksSecret) {
 		c.fault("KEY_ID is the id of a key, not the key itself: %s keys list shows it", c.world.program)
 	}

@@ -65,6 +65,9 @@ func runServe(ctx context.Context, w world, args []string) error {
 		if c.adminToken, err = adminToken(c.adminTokenFile); err != nil {
 			return err
 		}
+		if warning := openToAll(c.adminTokenFile); warning != "" {
+			logger.Warn(warning)
+		}
 	}
 	s, err := newService(c, keys, registry, logger)
 	if err != nil {
@@ -133,7 +136,7 @@ func newService(c *serveConfig, keys pacedStore, registry *prometheus.Registry, 
 	}
 	api := admin.New(admin.Config{
 		Store: keys, Tokens: c.tokens, AdminToken: c.adminToken, Pacer: keys.Pacer(), Hosts: c.hosts(), Logger: logger,
-		Callers: c.callers, KeyLimit: c.defaults.KeyLimit,
+		Callers: c.callers, KeyLimit: c.defaults.KeyLimit, WorkspaceLimit: c.defaults.WorkspaceLimit,
 	})
 	management := admin.NewServer(api.Handler(), logger)
 	management.RegisterOnShutdown(api.End)

@@ -15,17 +15,10 @@ const minAdminToken = 20
 
 // adminToken reads the admin token, or makes one if the file is not there: "tpa_" and 48 random characters.
 func adminToken(path string) (string, error) {
-	about, err := os.Stat(path)
+	token, err := readSecret(path)
 	if errors.Is(err, fs.ErrNotExist) {
 		return newAdminToken(path)
 	}
-	if err != nil {
-		return "", fmt.Errorf("reading the admin token: %w", err)
-	}
-	if about.Mode().Perm()&0o007 != 0 {
-		return "", fmt.Errorf("the admin token %s can be read by everybody on this machine: chmod 600 %s", path, path)
-	}
-	token, err := readSecret(path)
 	if err != nil {
 		return "", fmt.Errorf("reading the admin token: %w", err)
 	}
@@ -33,6 +26,15 @@ func adminToken(path string) (string, error) {
 		return "", fmt.Errorf("the admin token in %s %w: delete the file to have one made", path, err)
 	}
 	return token, nil
+}
+
+// openToAll says that everybody on this machine can read or change a token, "" if not so. It is no reason to stop: in a container, as Kubernetes mounts Secrets, everybody is this process.
+func openToAll(path string) string {
+	about, err := os.Stat(path)
+	if err != nil || about.Mode().Perm()&0o007 == 0 {
+		return ""
+	}
+	return fmt.Sprintf("the admin token %s is open to everybody on this machine: chmod 600 %[1]s", path)
 }
 
 // checkAdminToken says what is wrong with a token: too short, or nothing that a header can carry.

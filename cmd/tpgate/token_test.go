@@ -6,6 +6,7 @@ import (
 	"os"
 	"path/filepath"
 	"regexp"
+	"strings"
 	"sync"
 	"testing"
 )
@@ -47,8 +48,8 @@ func TestAdminTokenFiles(t *testing.T) {
 		"good":           {"tpa_long-enough-to-be-a-token\n", 0o600, true},
 		"of a group":     {"tpa_long-enough-to-be-a-token", 0o640, true},
 		"CRLF":           {"tpa_long-enough-to-be-a-token\r\n", 0o400, true},
-		"all may read":   {"tpa_long-enough-to-be-a-token", 0o644, false},
-		"all may write":  {"tpa_long-enough-to-be-a-token", 0o602, false},
+		"all may read":   {"tpa_long-enough-to-be-a-token", 0o644, true},
+		"all may write":  {"tpa_long-enough-to-be-a-token", 0o602, true},
 		"short":          {"tpa_short", 0o600, false},
 		"empty":          {"\n", 0o600, false},
 		"two lines":      {"tpa_long-enough-to-be-a-token\ntpa_long-enough-to-be-a-token\n", 0o600, false},
@@ -61,6 +62,9 @@ func TestAdminTokenFiles(t *testing.T) {
 		token, err := adminToken(path)
 		if (err == nil) != test.good || test.good && token != "tpa_long-enough-to-be-a-token" {
 			t.Errorf("%s: %q, %v", name, token, err)
+		}
+		if warned := openToAll(path) != ""; warned != strings.HasPrefix(name, "all") {
+			t.Errorf("%s: warned: %t", name, warned)
 		}
 		if text, err := os.ReadFile(path); err != nil || string(text) != test.text {
 			t.Errorf("%s: the file was changed: %q, %v", name, text, err)
