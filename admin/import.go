@@ -9,7 +9,6 @@ import (
 	"io"
 	"net/http"
 	"net/url"
-	"slices"
 	"strings"
 	"time"
 
@@ -133,27 +132,24 @@ func (i *importing) store(keys []store.Key) []error {
 	}
 	errs := make([]error, len(keys))
 	for n := range keys {
-		errs[n] = i.config.Store.Foresee(i.request.Context(), &keys[n])
-		if errs[n] == nil && i.again(&keys[n]) {
-			errs[n] = store.ErrExists
+		if errs[n] = i.config.Store.Foresee(i.request.Context(), &keys[n]); errs[n] == nil {
+			errs[n] = i.repeats(&keys[n])
 		}
 	}
 	return errs
 }
 
-// again reports whether a key before this one would be what it is taken for, and notes it.
-func (i *importing) again(key *store.Key) bool {
-	names := []string{string(key.Digest[:]), string(key.Fingerprint[:])}
-	if key.ID != "" {
-		names = append(names, key.Workspace+"/"+key.ID)
+// repeats returns what a key would be refused with for the sake of one before it, and otherwise notes it.
+func (i *importing) repeats(key *store.Key) error {
+	digest, fingerprint, place := string(key.Digest[:]), string(key.Fingerprint[:]), key.Workspace+"/"+key.ID
+	switch {
+	case i.seen[digest] || i.seen[fingerprint]:
+		return store.ErrExists
+	case key.ID != "" && i.seen[place]:
+		return store.ErrIDTaken
 	}
-	if slices.ContainsFunc(names, func(name string) bool { return i.seen[name] }) {
-		return true
-	}
-	for _, name := range names {
-		i.seen[name] = true
-	}
-	return false
+	i.seen[digest], i.seen[fingerprint], i.seen[place] = true, true, true
+	return nil
 }
 
 // word says what became of a key.

@@ -63,7 +63,7 @@ func (a *API) failureOf(err error) *failure {
 	switch {
 	case errors.Is(err, store.ErrNotFound):
 		return notFound()
-	case errors.Is(err, store.ErrExists), errors.Is(err, store.ErrConflict):
+	case errors.Is(err, store.ErrExists), errors.Is(err, store.ErrIDTaken), errors.Is(err, store.ErrConflict):
 		return &failure{status: http.StatusConflict, Problem: Problem{Message: "Conflict: " + err.Error() + "."}}
 	default:
 		a.config.Logger.Error("management request failed", "error", err)

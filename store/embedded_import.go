@@ -91,7 +91,7 @@ func (e *Embedded) admit(tx *bbolt.Tx, batch *embeddedBatch, key *Key) error {
 	}
 	place := string(nameOf(key))
 	if batch.places[place] || tx.Bucket(bucketKeys).Get([]byte(place)) != nil {
-		return ErrExists
+		return ErrIDTaken
 	}
 	batch.places[place] = true
 	for _, digest := range append(key.digests(), key.Fingerprint) {

@@ -172,8 +172,10 @@ func errIf(failed bool, err error) error {
 
 // findRecord and findDigest look at what the first key would collide with.
 func (b *importBatch) findRecord(ctx context.Context) error {
-	_, _, err := b.read(ctx, b.place(0))
+	held, _, err := b.read(ctx, b.place(0))
 	switch {
+	case err == nil && held.Digest != b.keys[0].Digest && held.Previous != b.keys[0].Digest:
+		return ErrIDTaken
 	case err == nil:
 		return ErrExists
 	case errors.Is(err, ErrNotFound):
@@ -220,10 +222,12 @@ func (b *importBatch) writeRecords(ctx context.Context) error {
 func (b *importBatch) complete(ctx context.Context, i int) error {
 	k := &b.keys[i]
 	held, _, err := b.read(ctx, b.place(i))
-	if err != nil && !errors.Is(err, ErrNotFound) {
+	switch {
+	case err != nil && !errors.Is(err, ErrNotFound):
 		return err
-	}
-	if k.Fingerprint == (Digest{}) || held.Fingerprint != k.Fingerprint || held.Digest != k.Digest {
+	case held.Digest != k.Digest && held.Previous != k.Digest:
+		return ErrIDTaken
+	case k.Fingerprint == (Digest{}) || held.Fingerprint != k.Fingerprint || held.Digest != k.Digest:
 		return ErrExists
 	}
 	b.completed[i] = true

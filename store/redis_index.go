@@ -86,7 +86,7 @@ func (r *Redis) changed(operation string, start time.Time) {
 
 // failed counts an error of the store and says which operation it ended. What callers branch on passes as it is.
 func (r *Redis) failed(operation string, err error) error {
-	if err == nil || errors.Is(err, ErrNotFound) || errors.Is(err, ErrExists) || errors.Is(err, ErrConflict) {
+	if err == nil || errors.Is(err, ErrNotFound) || errors.Is(err, ErrExists) || errors.Is(err, ErrIDTaken) || errors.Is(err, ErrConflict) {
 		return err
 	}
 	r.metrics.errors.WithLabelValues(operation, errorKind(err)).Inc()

@@ -17,6 +17,7 @@ import (
 var (
 	ErrNotFound = errors.New("no such key in this workspace")
 	ErrExists   = errors.New("the key or its id exists already")
+	ErrIDTaken  = errors.New("there is a key of this id with another secret")
 	ErrGap      = errors.New("revocations may be missing")
 	ErrInUse    = errors.New("in use by another tpgate process") // the embedded store
 	ErrConflict = errors.New("the key was changed by others at the same time too often: try again")
@@ -51,7 +52,7 @@ type Keys interface {
 // Importer takes over keys that were made elsewhere, and finds those that are not verified by a digest yet.
 type Importer interface {
 	// Import adds keys as Create does, many in few steps, and returns one error a key: nil, ErrExists, or why it could not be added. A key with a Fingerprint that was imported before, be it deleted
-	// since, is ErrExists, and keys[i].ID is then the id that it has, or had. It sets the ids of keys that have none. What is done stays done if ctx ends.
+	// since, is ErrExists, and keys[i].ID is then the id that it has, or had. One that is not there, but whose id is, is ErrIDTaken. It sets the ids of keys that have none. What is done stays done if ctx ends.
 	Import(ctx context.Context, keys []Key) []error
 	// Foresee returns the error that Import would return for this key alone, and changes nothing but the key's id, which it sets to that of what is there if the error is ErrExists.
 	Foresee(ctx context.Context, key *Key) error

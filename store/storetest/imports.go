@@ -62,6 +62,16 @@ func (f *fixture) refused(keys ...store.Key) []store.Key {
 	return keys
 }
 
+// importsAs imports keys and wants these errors.
+func (f *fixture) importsAs(keys []store.Key, want ...error) {
+	f.Helper()
+	for i, err := range f.Import(f.Context(), keys) {
+		if !errors.Is(err, want[i]) {
+			f.Fatalf("key %d: error %v, want %v", i, err, want[i])
+		}
+	}
+}
+
 // foreseen wants Foresee to say of each key given that Import would return this error and set the id that its counterpart has.
 func (f *fixture) foreseen(want error, given, counterparts []store.Key) {
 	f.Helper()
@@ -243,12 +253,7 @@ func importPartly(f *fixture) {
 		imported("a", func(k *store.Key) { k.ID = first.ID }),
 		imported("b", func(k *store.Key) { k.ID = first.ID }),
 	}
-	errs := f.Import(f.Context(), keys)
-	for i, exists := range []bool{false, true, true, true, false} {
-		if errors.Is(errs[i], store.ErrExists) != exists || !exists && errs[i] != nil {
-			f.Fatalf("key %d: error %v, want ErrExists: %t", i, errs[i], exists)
-		}
-	}
+	f.importsAs(keys, nil, store.ErrExists, store.ErrExists, store.ErrIDTaken, nil)
 	if d := f.want(store.Allowed, first.Digest); d.KeyID != first.ID || d.Workspace != "a" {
 		f.Fatalf("the first key is now %s of %s", d.KeyID, d.Workspace)
 	}
@@ -273,12 +278,7 @@ func importDuplicates(f *fixture) {
 		imported("b"),
 		imported("a", func(k *store.Key) { k.Fingerprint = first.Fingerprint }),
 	}
-	errs := f.Import(f.Context(), keys)
-	for i, exists := range []bool{false, true, true, true, false, true} {
-		if errors.Is(errs[i], store.ErrExists) != exists || !exists && errs[i] != nil {
-			f.Fatalf("key %d: error %v, want ErrExists: %t", i, errs[i], exists)
-		}
-	}
+	f.importsAs(keys, nil, store.ErrExists, store.ErrIDTaken, store.ErrExists, nil, store.ErrExists)
 	if keys[3].ID != "one" || keys[5].ID != "one" {
 		f.Fatalf("the row that came thrice is told to be %q and %q, want one", keys[3].ID, keys[5].ID)
 	}
