@@ -117,6 +117,16 @@ func (s *Server) check(ctx *fasthttp.RequestCtx) {
 	if s.draining.Load() {
 		ctx.SetConnectionClose()
 	}
+	if h := &ctx.Request.Header; h.ContentLength() == 0 && h.ConnectionClose() { // skipBody's mark
+		linger(ctx)
+	}
+}
+
+// linger makes the connection close only when the client has had time to read its answer: it may be sending still.
+func linger(ctx *fasthttp.RequestCtx) {
+	if conn, ok := ctx.Conn().(*lingeringConn); ok {
+		conn.linger = true
+	}
 }
 
 // decide turns the request's credential into a verdict. Only the digest leaves it: fasthttp uses the header's memory again for the next request.
@@ -187,6 +197,7 @@ func malformed(ctx *fasthttp.RequestCtx, err error) {
 	ctx.Response.SetStatusCode(status)
 	ctx.Response.Header.SetCanonical(headerCacheControl, noStore)
 	ctx.SetConnectionClose()
+	linger(ctx)
 }
 
 // CheckHeaderName returns an error that says what is wrong with the name of the injected header.

@@ -235,6 +235,27 @@ func TestUploads(t *testing.T) {
 	}
 }
 
+// TestUploadsOfClients sends bodies and headers that are too large as an HTTP client does, which reports a connection that is reset under its hands: every answer must arrive.
+func TestUploadsOfClients(t *testing.T) {
+	s := newSite(t)
+	for _, test := range []struct{ body, header, want int }{{1 << 20, 0, 200}, {10 << 20, 0, 200}, {0, 500_000, 431}} {
+		for range 20 {
+			request, _ := http.NewRequest(http.MethodPost, "http://"+s.gate.data, strings.NewReader(strings.Repeat("x", test.body)))
+			request.Header.Set("Authorization", "Bearer "+s.alpha.Secret)
+			request.Header.Set("X", strings.Repeat("y", test.header))
+			response, err := http.DefaultClient.Do(request)
+			if err != nil {
+				t.Errorf("%d bytes of body, %d of headers: %v", test.body, test.header, err)
+				continue
+			}
+			_ = response.Body.Close()
+			if response.StatusCode != test.want {
+				t.Errorf("%d bytes of body, %d of headers: answered %d", test.body, test.header, response.StatusCode)
+			}
+		}
+	}
+}
+
 // memory returns the resident bytes of the instance.
 func (s *site) memory(t *testing.T) int {
 	t.Helper()
