@@ -24,9 +24,12 @@ const (
 	maxBcryptCost = 16
 )
 
+// textColumns are those that are read as text, also where a table has numbers.
+var textColumns = []string{"id", "workspace_id", "name", "key_hint", "sha256", "token_lookup", "token_hash", "created_at", "expires_at", "last_used_at", "limit"}
+
 // parseRow reads a line as a key to import. All that is wrong with it is one error.
 func (a *API) parseRow(line []byte, now time.Time) (store.Key, error) {
-	if err := checkNesting(line); err != nil {
+	if err := checkJSON(line); err != nil {
 		return store.Key{}, err
 	}
 	var r row
@@ -35,6 +38,11 @@ func (a *API) parseRow(line []byte, now time.Time) (store.Key, error) {
 	}
 	var faults []error
 	fail := func(err error) { faults = append(faults, err) }
+	for _, column := range textColumns {
+		if !r.isText(column) {
+			fail(fmt.Errorf("%s is neither a string nor a number", column))
+		}
+	}
 	key := store.Key{ID: r.text("id"), Workspace: r.text("workspace_id"), Name: r.text("name"), Hint: r.text("key_hint")}
 	if !store.ValidID(key.Workspace) {
 		fail(fmt.Errorf("workspace_id %q is not 1–64 of A–Z, a–z, 0–9, _ and -", key.Workspace))
@@ -146,6 +154,12 @@ func (r row) text(column string) string {
 	default:
 		return string(raw)
 	}
+}
+
+// isText reports whether a column is a string, a number, null or not there.
+func (r row) isText(column string) bool {
+	raw := r[column]
+	return len(raw) == 0 || string(raw) == "null" || !strings.ContainsRune("{[tf", rune(raw[0]))
 }
 
 func (r row) flag(column string) (bool, error) {

@@ -50,3 +50,26 @@ func TestDryRunIsMeant(t *testing.T) {
 		}
 	}
 }
+
+// TestStrictRows imports no line of which something would have to be guessed or replaced.
+func TestStrictRows(t *testing.T) {
+	b := newBench(t)
+	for fields, want := range map[string]string{
+		`"name":"x"`:            `"imported"`,
+		`"name":17,"id":18`:     `"imported","id":"18"`,
+		`"name":"\ud83d\ude00"`: `"imported"`,
+		`"name":"\ud83dx"`:      `the body has half of a surrogate pair`,
+		"\"name\":\"a\xffb\"":   `the body is not UTF-8`,
+		`"name":{"first":"x"}`:  `name is neither a string nor a number`,
+		`"name":["x"]`:          `name is neither a string nor a number`,
+		`"name":"x","id":true`:  `id is neither a string nor a number`,
+		`"name":"x","limit":[]`: `limit is neither a string nor a number`,
+		`"name":null`:           `the name is empty`,
+	} {
+		line := fmt.Sprintf(`{"workspace_id":"acme","sha256":"%x",%s}`, sha256.Sum256([]byte(fields)), fields)
+		got := b.send("POST", "/v1/import", line, "Content-Type", "application/x-ndjson")
+		if got.status != 200 || !strings.Contains(got.body, want) {
+			t.Errorf("%s: %d %s, want %s", fields, got.status, got.body, want)
+		}
+	}
+}

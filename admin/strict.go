@@ -29,14 +29,8 @@ func parseObject(body []byte, allowed []string) (object, error) {
 	if len(bytes.TrimSpace(body)) == 0 {
 		return o, nil
 	}
-	if !utf8.Valid(body) {
-		return nil, errors.New("the body is not UTF-8")
-	}
-	if err := checkNesting(body); err != nil {
+	if err := checkJSON(body); err != nil {
 		return nil, err
-	}
-	if halfSurrogate(body) {
-		return nil, errors.New("the body has half of a surrogate pair")
 	}
 	decoder := json.NewDecoder(bytes.NewReader(body))
 	if open, err := decoder.Token(); err != nil || open != json.Delim('{') {
@@ -58,6 +52,20 @@ func parseObject(body []byte, allowed []string) (object, error) {
 		o[name] = value
 	}
 	return o, nil
+}
+
+// checkJSON refuses what encoding/json would take and change, or take in more than one way.
+func checkJSON(body []byte) error {
+	if !utf8.Valid(body) {
+		return errors.New("the body is not UTF-8")
+	}
+	if err := checkNesting(body); err != nil {
+		return err
+	}
+	if halfSurrogate(body) {
+		return errors.New("the body has half of a surrogate pair")
+	}
+	return nil
 }
 
 // checkNesting refuses JSON that is malformed, nested deeper than maxDepth, names a field twice in any object, or is followed by anything.

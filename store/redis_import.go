@@ -13,10 +13,10 @@ import (
 // importing again completes it: without an id of its own, the same row comes to the same place.
 func (r *Redis) Import(ctx context.Context, keys []Key) []error {
 	defer r.changed("import", time.Now())
-	b := &importBatch{Redis: r, keys: keys, errs: make([]error, len(keys)), repeats: map[int]int{}, completed: map[int]bool{}}
+	b := &importBatch{Redis: r, keys: keys, errs: make([]error, len(keys)), repeats: map[int]int{}, named: map[int]bool{}, completed: map[int]bool{}}
 	err := ctx.Err()
 	ctx = context.WithoutCancel(ctx)
-	for _, step := range []func(context.Context) error{b.prepare, b.findImported, b.writeRecords, b.writeIndex, b.writeFingerprints} {
+	for _, step := range []func(context.Context) error{b.prepare, b.findImported, b.enterWorkspaces, b.writeRecords, b.writeIndex, b.writeFingerprints} {
 		if err == nil {
 			err = step(ctx)
 		}
@@ -39,8 +39,8 @@ func (r *Redis) Import(ctx context.Context, keys []Key) []error {
 // Foresee goes the way of Import and only looks.
 func (r *Redis) Foresee(ctx context.Context, key *Key) error {
 	defer r.metrics.observe("find", time.Now())
-	b := &importBatch{Redis: r, keys: []Key{*key}, errs: make([]error, 1)}
-	b.keys[0].ID = importID(key)
+	b := &importBatch{Redis: r, keys: []Key{*key}, errs: make([]error, 1), named: map[int]bool{}}
+	b.name(0)
 	for _, step := range []func(context.Context) error{b.intact, b.findImported, b.findRecord, b.findDigest} {
 		if err := cmp.Or(step(ctx), b.errs[0]); err != nil {
 			key.ID = b.keys[0].ID
@@ -55,7 +55,8 @@ type importBatch struct {
 	*Redis
 	keys    []Key
 	errs    []error
-	repeats map[int]int // keys with the fingerprint of another one before them, and that one
+	repeats map[int]int  // keys with the fingerprint of another one before them, and that one
+	named   map[int]bool // keys that came without an id
 	// completed are keys whose record an interrupted import has left, and perhaps nothing else of them.
 	completed map[int]bool
 }
@@ -69,6 +70,11 @@ func importID(key *Key) string {
 		return NewID()
 	}
 	return idOf(key.Fingerprint)
+}
+
+func (b *importBatch) name(i int) {
+	b.named[i] = b.keys[i].ID == ""
+	b.keys[i].ID = importID(&b.keys[i])
 }
 
 func (b *importBatch) place(i int) place { return place{b.keys[i].Workspace, b.keys[i].ID} }
@@ -106,9 +112,9 @@ func (b *importBatch) pipelined(ctx context.Context, command func(redis.Pipeline
 	return nil
 }
 
-// prepare gives ids, has Redis load the scripts that pipelines name only, and enters the workspaces.
+// prepare gives ids, and has Redis load the scripts that pipelines name only.
 func (b *importBatch) prepare(ctx context.Context) error {
-	workspaces, legacy, seen := map[string]bool{}, false, map[Digest]int{}
+	legacy, seen := false, map[Digest]int{}
 	for i := range b.keys {
 		k := &b.keys[i]
 		if first, again := seen[k.Fingerprint]; again && k.Fingerprint != (Digest{}) {
@@ -117,13 +123,9 @@ func (b *importBatch) prepare(ctx context.Context) error {
 		}
 		seen[k.Fingerprint] = i
 		*k = toMilliseconds(*k)
-		k.ID, k.Version = importID(k), 1
-		workspaces[k.Workspace] = true
+		k.Version = 1
+		b.name(i)
 		legacy = legacy || k.Legacy.Hash != ""
-	}
-	members := make([]redis.Z, 0, len(workspaces))
-	for w := range workspaces {
-		members = append(members, redis.Z{Member: w})
 	}
 	if legacy && !b.legacy.Load() {
 		if err := b.control.HSet(ctx, b.names.store(), "legacy", "1").Err(); err != nil {
@@ -131,10 +133,7 @@ func (b *importBatch) prepare(ctx context.Context) error {
 		}
 		b.legacy.Store(true)
 	}
-	return errors.Join(
-		b.intact(ctx), createScript.Load(ctx, b.control).Err(), indexScript.Load(ctx, b.control).Err(),
-		b.control.ZAdd(ctx, b.names.workspaces(), members...).Err(),
-	)
+	return errors.Join(b.intact(ctx), createScript.Load(ctx, b.control).Err(), indexScript.Load(ctx, b.control).Err())
 }
 
 // findImported leaves out what was imported before, be it deleted since.
@@ -151,14 +150,33 @@ func (b *importBatch) findImported(ctx context.Context) error {
 	})
 }
 
-// existing notes the id of the key that stands where this one would.
+// enterWorkspaces lists the workspaces of the keys that are still to be imported.
+func (b *importBatch) enterWorkspaces(ctx context.Context) error {
+	entered := map[string]bool{}
+	var members []redis.Z
+	for i, k := range b.keys {
+		if b.errs[i] == nil && !entered[k.Workspace] {
+			entered[k.Workspace] = true
+			members = append(members, redis.Z{Member: k.Workspace})
+		}
+	}
+	if len(members) == 0 {
+		return nil
+	}
+	return b.control.ZAdd(ctx, b.names.workspaces(), members...).Err()
+}
+
+// existing notes the id of the key that stands where this one would, if it is one of the same workspace.
 func (b *importBatch) existing(i int, found string, err error) error {
 	p, ok := parsePlace(found)
 	if err != nil || !ok {
 		return errors.Join(err, errIf(!ok, errBroken))
 	}
-	if p.workspace == b.keys[i].Workspace {
+	switch {
+	case p.workspace == b.keys[i].Workspace:
 		b.keys[i].ID = p.id
+	case b.named[i]:
+		b.keys[i].ID = ""
 	}
 	return ErrExists
 }

@@ -11,6 +11,9 @@ import (
 	"io"
 	"net/http"
 	"os"
+	"slices"
+	"strings"
+	"unicode/utf8"
 
 	"tpgate/admin"
 )
@@ -43,8 +46,17 @@ func importKeys(ctx context.Context, w world, args []string) error {
 	return i.end()
 }
 
-// lineReader returns a function that returns the next key of the file as a JSON object, with the line that it stands on. A file that does not begin with "{" is CSV.
-func lineReader(file *bufio.Reader) (func() ([]byte, int, error), error) {
+// lines reads the keys of a file one by one: each as a JSON object, with the line that it stands on. It returns io.EOF at the end, and a badLine if the next ones may be read all the same.
+type lines func() (object []byte, number int, err error)
+
+// badLine is what is wrong with a line that cannot even be sent.
+type badLine struct{ error }
+
+// lineReader returns the lines of a file, NDJSON or CSV. A file that does not begin with "{" is CSV.
+func lineReader(file *bufio.Reader) (lines, error) {
+	if mark, _ := file.Peek(3); string(mark) == "\ufeff" { // spreadsheets put it in front of UTF-8
+		_, _ = file.Discard(3)
+	}
 	blank := 0 // lines in front
 	first, err := file.Peek(1)
 	for err == nil && (first[0] == '\n' || first[0] == '\r' || first[0] == ' ') {
@@ -60,37 +72,64 @@ func lineReader(file *bufio.Reader) (func() ([]byte, int, error), error) {
 	if err != nil {
 		return nil, err
 	}
-	if first[0] == '{' {
-		number := blank
-		return func() ([]byte, int, error) {
-			line, err := file.ReadBytes('\n')
-			number++
-			if errors.Is(err, io.EOF) && len(bytes.TrimSpace(line)) > 0 {
-				err = nil
-			}
-			return bytes.TrimSpace(line), number, err
-		}, nil
+	if first[0] != '{' {
+		return csvLines(file, blank)
 	}
+	number := blank
+	return func() ([]byte, int, error) {
+		line, err := file.ReadBytes('\n')
+		number++
+		if errors.Is(err, io.EOF) && len(bytes.TrimSpace(line)) > 0 {
+			err = nil
+		}
+		return bytes.TrimSpace(line), number, err
+	}, nil
+}
+
+// csvLines returns the records of a CSV file (RFC 4180) whose header stands behind so many blank lines.
+func csvLines(file io.Reader, blank int) (lines, error) {
 	records := csv.NewReader(file)
 	header, err := records.Read()
 	if err != nil {
 		return nil, err
 	}
-	columns := append([]string(nil), header...)
+	columns := make([]string, len(header))
+	for n, name := range header {
+		columns[n] = strings.TrimSpace(name)
+		if columns[n] != "" && slices.Contains(columns[:n], columns[n]) {
+			return nil, fmt.Errorf("the header has the column %q twice", columns[n])
+		}
+	}
+	if !slices.Contains(columns, "workspace_id") {
+		return nil, fmt.Errorf("it is neither NDJSON, which begins with {, nor CSV with a column workspace_id (its first line has the columns %q)", columns)
+	}
 	records.ReuseRecord = true
 	return func() ([]byte, int, error) {
 		record, err := records.Read()
+		if fault, ok := errors.AsType[*csv.ParseError](err); ok {
+			return nil, blank + fault.StartLine, badLine{csvFault(fault)}
+		}
 		if err != nil {
 			return nil, 0, err
 		}
 		number, _ := records.FieldPos(0)
 		fields := make(map[string]string, len(columns))
 		for n, column := range columns {
-			fields[column] = record[n]
+			if fields[column] = record[n]; !utf8.ValidString(record[n]) {
+				return nil, blank + number, badLine{fmt.Errorf("%s is not UTF-8", column)}
+			}
 		}
 		line, err := json.Marshal(fields)
 		return line, blank + number, err
 	}, nil
+}
+
+// csvFault says what is wrong with a record. A quote that nothing closes makes one record of all lines behind it.
+func csvFault(fault *csv.ParseError) error {
+	if more := fault.Line - fault.StartLine; more > 0 {
+		return fmt.Errorf("%w; %d more lines belong to it so", fault.Err, more)
+	}
+	return fault.Err
 }
 
 // importing is an import under way.
@@ -101,7 +140,7 @@ type importing struct {
 }
 
 // all sends the file in chunks.
-func (i *importing) all(ctx context.Context, next func() ([]byte, int, error)) error {
+func (i *importing) all(ctx context.Context, next lines) error {
 	for {
 		var body bytes.Buffer
 		var numbers []int
@@ -109,7 +148,11 @@ func (i *importing) all(ctx context.Context, next func() ([]byte, int, error)) e
 		for len(numbers) < importChunk && err == nil {
 			var line []byte
 			var number int
-			if line, number, err = next(); err == nil && len(line) > 0 {
+			line, number, err = next()
+			if bad, ok := errors.AsType[badLine](err); ok {
+				i.sum.Failed++
+				err = i.tell(admin.ImportLine{Line: number, Status: "error", Message: bad.Error()})
+			} else if err == nil && len(line) > 0 {
 				body.Write(line)
 				body.WriteByte('\n')
 				numbers = append(numbers, number)
@@ -150,13 +193,8 @@ func (i *importing) chunk(ctx context.Context, body io.Reader, numbers []int) er
 		if line.Line >= 1 && line.Line <= len(numbers) {
 			line.Line = numbers[line.Line-1]
 		}
-		switch {
-		case i.json:
-			if err := json.NewEncoder(i.world.stdout).Encode(line); err != nil {
-				return err
-			}
-		case line.Status == "error" || i.dryRun:
-			fmt.Fprintf(i.world.stderr, "line %d: %s %s%s\n", line.Line, line.Status, line.ID, plain(line.Message))
+		if err := i.tell(line); err != nil {
+			return err
 		}
 	}
 	var sum admin.ImportSummary
@@ -166,6 +204,17 @@ func (i *importing) chunk(ctx context.Context, body io.Reader, numbers []int) er
 	i.sum.Imported += sum.Imported
 	i.sum.Existing += sum.Existing
 	i.sum.Failed += sum.Failed
+	return nil
+}
+
+// tell prints what became of a line, if that is wanted.
+func (i *importing) tell(line admin.ImportLine) error {
+	if i.json {
+		return json.NewEncoder(i.world.stdout).Encode(line)
+	}
+	if line.Status == "error" || i.dryRun {
+		fmt.Fprintf(i.world.stderr, "line %d: %s %s%s\n", line.Line, line.Status, line.ID, plain(line.Message))
+	}
 	return nil
 }
 

@@ -12,10 +12,10 @@ import (
 // TestLineNumbers reads files with blank lines in front and between: the numbers are those that an editor shows.
 func TestLineNumbers(t *testing.T) {
 	for text, want := range map[string][]int{
-		"{}\n{}\n":                       {1, 2},
-		"\n \r\n{}\n\n{}":                {3, 5},
-		"a,b\n1,2\n3,4\n":                {2, 3},
-		"\n\na,b\n1,2\n\n\"3\n\",4\n5,6": {4, 6, 8},
+		"{}\n{}\n":                   {1, 2},
+		"\n \r\n{}\n\n{}":            {3, 5},
+		"workspace_id,b\n1,2\n3,4\n": {2, 3},
+		"\n\nworkspace_id,b\n1,2\n\n\"3\n\",4\n5,6": {4, 6, 8},
 	} {
 		next, err := lineReader(bufio.NewReader(strings.NewReader(text)))
 		if err != nil {

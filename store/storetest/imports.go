@@ -151,8 +151,12 @@ func importTwice(f *fixture) {
 		}
 		again[3].Workspace = "elsewhere"
 		for i, key := range f.refused(again...) {
-			if i != 3 && key.ID != keys[i].ID {
-				f.Fatalf("key %d is told to be %q, want %q", i, key.ID, keys[i].ID)
+			want := keys[i].ID
+			if i == 3 {
+				want = id // nothing is told of another workspace's key
+			}
+			if key.ID != want {
+				f.Fatalf("key %d is told to be %q, want %q", i, key.ID, want)
 			}
 			f.same(f.read(keys[i]), before[i])
 		}
@@ -162,6 +166,10 @@ func importTwice(f *fixture) {
 		f.Fatalf("a key that was made here is told to be %q, want %q", again[0].ID, made.ID)
 	}
 	f.want(store.Unknown, given[1].Digest)
+	listed, err := f.ListWorkspaces(f.Context(), "b", 10)
+	if f.must(err); len(listed) > 0 {
+		f.Fatalf("%q is listed, into which nothing was imported", listed[0].ID)
+	}
 	if a, b := len(f.ids("a", 10)), len(f.ids("b", 10)); a != 4 || b != 1 {
 		f.Fatalf("%d and %d keys are listed, want 4 and 1", a, b)
 	}
