@@ -24,6 +24,8 @@ type Upgrader interface {
 const (
 	// upgradeTimeout is a deadline of its own for bcrypt and what follows; the check that asked for it may have been answered 503 meanwhile, and a retry finds the work done.
 	upgradeTimeout = 2 * time.Second
+	// maxRefused is how many secrets that are not those of a row are remembered; one more empties the memory.
+	maxRefused = 10_000
 	// maxUpgrades is how many keys may wait for their upgrade at once; one more is answered 503.
 	maxUpgrades = 256
 )
@@ -42,6 +44,8 @@ type upgrades struct {
 	cores   chan struct{}
 	mu      sync.Mutex
 	pending map[store.Digest]*upgrade
+	// refused has the bcrypt hashes that secrets, named by their digests, do not match. A comparison may take longer than a check may: whoever asks again finds it done.
+	refused map[store.Digest]string
 }
 
 // upgrade is the work for one key; done is closed when it is over.
@@ -51,7 +55,7 @@ type upgrade struct {
 }
 
 func newUpgrades(keys Upgrader, logger *slog.Logger) *upgrades {
-	return &upgrades{keys: keys, logger: logger, cores: make(chan struct{}, max(1, runtime.GOMAXPROCS(0)/2)), pending: map[store.Digest]*upgrade{}}
+	return &upgrades{keys: keys, logger: logger, cores: make(chan struct{}, max(1, runtime.GOMAXPROCS(0)/2)), pending: map[store.Digest]*upgrade{}, refused: map[store.Digest]string{}}
 }
 
 // start begins work for the key of this digest, unless it is under way. It returns nil if there is too much work.
@@ -125,14 +129,8 @@ func (u *upgrades) verify(ctx context.Context, key string, lookup, current store
 	if err != nil {
 		return err
 	}
-	select {
-	case u.cores <- struct{}{}:
-		defer func() { <-u.cores }()
-	case <-ctx.Done():
-		return ctx.Err()
-	}
-	if bcrypt.CompareHashAndPassword([]byte(row.Legacy.Hash), []byte(key)) != nil {
-		return nil
+	if matches, err := u.compare(ctx, key, current, row.Legacy.Hash); err != nil || !matches {
+		return err
 	}
 	_, err = u.keys.UpdateKey(ctx, row.Workspace, row.ID, func(k *store.Key) error {
 		if k.Legacy != row.Legacy {
@@ -150,4 +148,30 @@ func (u *upgrades) verify(ctx context.Context, key string, lookup, current store
 		return nil
 	}
 	return err
+}
+
+// compare reports whether a key has this bcrypt hash.
+func (u *upgrades) compare(ctx context.Context, key string, current store.Digest, hash string) (bool, error) {
+	u.mu.Lock()
+	refused := u.refused[current] == hash
+	u.mu.Unlock()
+	if refused {
+		return false, nil
+	}
+	select {
+	case u.cores <- struct{}{}:
+		defer func() { <-u.cores }()
+	case <-ctx.Done():
+		return false, ctx.Err()
+	}
+	if bcrypt.CompareHashAndPassword([]byte(hash), []byte(key)) == nil {
+		return true, nil
+	}
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	if len(u.refused) >= maxRefused {
+		clear(u.refused)
+	}
+	u.refused[current] = hash
+	return false, nil
 }

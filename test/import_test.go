@@ -153,6 +153,19 @@ func TestImportTryPost(t *testing.T) {
 	})
 }
 
+// TestImportSlowHash compares a bcrypt hash that takes longer than a check may: whoever asks again is answered, be it the right secret or not.
+func TestImportSlowHash(t *testing.T) {
+	onBothStores(t, func(t *testing.T, flags ...string) {
+		g := startGate(t, append(flags, "--decision-timeout", "20ms")...)
+		right := secretOf("right")
+		wrong := right[:19] + secretOf("wrong")[19:]
+		g.importLines(trypost(t, right, 12))
+		g.mustStatus(wrong, http.StatusUnauthorized, "another secret with the same look-up")
+		g.mustStatus(right, http.StatusOK, "the secret")
+		g.mustStatus(wrong, http.StatusUnauthorized, "another secret after the right one")
+	})
+}
+
 // TestRotateImported rotates keys with an overlap that were imported as bcrypt rows and not used since: the old secret works until the overlap ends.
 func TestRotateImported(t *testing.T) {
 	onBothStores(t, func(t *testing.T, flags ...string) {
