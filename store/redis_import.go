@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"context"
 	"errors"
+	"slices"
 	"time"
 
 	"github.com/redis/go-redis/v9"
@@ -34,82 +35,6 @@ func (r *Redis) Import(ctx context.Context, keys []Key) []error {
 		b.errs[i] = r.failed("import", err)
 	}
 	return b.errs
-}
-
-// Foresee goes the way of Import and only looks.
-func (r *Redis) Foresee(ctx context.Context, key *Key) error {
-	defer r.metrics.observe("find", time.Now())
-	b := &importBatch{Redis: r, keys: []Key{*key}, errs: make([]error, 1), named: map[int]bool{}}
-	b.name(0)
-	for _, step := range []func(context.Context) error{b.intact, b.findImported, b.findRecord, b.findDigest} {
-		if err := cmp.Or(step(ctx), b.errs[0]); err != nil {
-			key.ID = b.keys[0].ID
-			return r.failed("find", err)
-		}
-	}
-	return nil
-}
-
-// importBatch is an import under way. A key with an error takes part in no further step.
-type importBatch struct {
-	*Redis
-	keys    []Key
-	errs    []error
-	repeats map[int]int  // keys with the fingerprint of another one before them, and that one
-	named   map[int]bool // keys that came without an id
-	// completed are keys whose record an interrupted import has left, and perhaps nothing else of them.
-	completed map[int]bool
-}
-
-// importID returns the id that an import gives a key: its own, or one that the same row will be given again.
-func importID(key *Key) string {
-	switch {
-	case key.ID != "":
-		return key.ID
-	case key.Fingerprint == Digest{}:
-		return NewID()
-	}
-	return idOf(key.Fingerprint)
-}
-
-func (b *importBatch) name(i int) {
-	b.named[i] = b.keys[i].ID == ""
-	b.keys[i].ID = importID(&b.keys[i])
-}
-
-func (b *importBatch) place(i int) place { return place{b.keys[i].Workspace, b.keys[i].ID} }
-
-func (b *importBatch) failRest(err error) {
-	for i := range b.errs {
-		if b.errs[i] == nil {
-			b.errs[i] = err
-		}
-	}
-}
-
-// pipelined runs one command for each key that is still to be imported, and then reads the replies.
-func (b *importBatch) pipelined(ctx context.Context, command func(redis.Pipeliner, int) *redis.Cmd, read func(int, *redis.Cmd) error) error {
-	pipeline := b.control.Pipeline()
-	replies := make([]*redis.Cmd, len(b.keys))
-	for i := range b.keys {
-		if b.errs[i] == nil {
-			replies[i] = command(pipeline, i)
-		}
-	}
-	if pipeline.Len() == 0 {
-		return nil
-	}
-	if _, err := pipeline.Exec(ctx); err != nil {
-		if _, refused := errors.AsType[redis.Error](err); !refused { // that of one command, which read sees
-			return err
-		}
-	}
-	for i, reply := range replies {
-		if reply != nil {
-			b.errs[i] = read(i, reply)
-		}
-	}
-	return nil
 }
 
 // prepare gives ids, and has Redis load the scripts that pipelines name only.
@@ -188,35 +113,6 @@ func errIf(failed bool, err error) error {
 	return nil
 }
 
-// findRecord and findDigest look at what the first key would collide with.
-func (b *importBatch) findRecord(ctx context.Context) error {
-	held, _, err := b.read(ctx, b.place(0))
-	switch {
-	case err == nil && held.Digest != b.keys[0].Digest && held.Previous != b.keys[0].Digest:
-		return ErrIDTaken
-	case err == nil:
-		return ErrExists
-	case errors.Is(err, ErrNotFound):
-		return nil
-	}
-	return err
-}
-
-func (b *importBatch) findDigest(ctx context.Context) error {
-	digest := b.keys[0].Digest
-	found, err := b.control.HGet(ctx, b.names.bucketOf(digest).name, string(digest[:])).Result()
-	if errors.Is(err, redis.Nil) {
-		return nil
-	}
-	if err != nil {
-		return err
-	}
-	if taken, err := b.proves(ctx, digest, found); err != nil || !taken {
-		return err
-	}
-	return b.existing(0, found, nil)
-}
-
 func (b *importBatch) writeRecords(ctx context.Context) error {
 	fresh := appendSettings(nil, b.id, &settings{epoch: firstEpoch})
 	return b.pipelined(ctx, func(pipeline redis.Pipeliner, i int) *redis.Cmd {
@@ -241,15 +137,23 @@ func (b *importBatch) complete(ctx context.Context, i int) error {
 	k := &b.keys[i]
 	held, _, err := b.read(ctx, b.place(i))
 	switch {
-	case err != nil && !errors.Is(err, ErrNotFound):
+	case errors.Is(err, ErrNotFound): // deleted just now
+		return ErrConflict
+	case err != nil:
 		return err
-	case held.Digest != k.Digest && held.Previous != k.Digest:
-		return ErrIDTaken
 	case k.Fingerprint == (Digest{}) || held.Fingerprint != k.Fingerprint || held.Digest != k.Digest:
-		return ErrExists
+		return collision(&held, k)
 	}
 	b.completed[i] = true
 	return nil
+}
+
+// collision returns what a key is refused with where another record holds its id: ErrExists if that is of the same secret.
+func collision(held, key *Key) error {
+	if slices.Contains(held.digests(), key.Digest) {
+		return ErrExists
+	}
+	return ErrIDTaken
 }
 
 // writeIndex enters the digests. Where the index names another place, that is looked into as claimDigest does; a record that comes out superfluous is removed again.
