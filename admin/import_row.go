@@ -15,8 +15,11 @@ import (
 	"tpgate/store"
 )
 
-// row is one line of an import as it was written: its columns by name. Columns that mean nothing here are left alone, since imports read other people's tables.
-type row map[string]json.RawMessage
+// row is one line of an import as it was written: its columns by name, and what is wrong with those read so far. Columns that mean nothing here are left alone, since imports read other people's tables.
+type row struct {
+	columns map[string]json.RawMessage
+	faults  []error
+}
 
 // The costs of bcrypt that an import takes. More would hold a core for seconds at a key's first use.
 const (
@@ -24,39 +27,29 @@ const (
 	maxBcryptCost = 16
 )
 
-// textColumns are those that are read as text, also where a table has numbers.
-var textColumns = []string{"id", "workspace_id", "name", "key_hint", "sha256", "token_lookup", "token_hash", "created_at", "expires_at", "last_used_at", "limit"}
-
 // parseRow reads a line as a key to import. All that is wrong with it is one error.
 func (a *API) parseRow(line []byte, now time.Time) (store.Key, error) {
 	if err := checkJSON(line); err != nil {
 		return store.Key{}, err
 	}
 	var r row
-	if err := json.Unmarshal(line, &r); err != nil || r == nil {
+	if err := json.Unmarshal(line, &r.columns); err != nil || r.columns == nil {
 		return store.Key{}, errors.New("the line is not a JSON object")
-	}
-	var faults []error
-	fail := func(err error) { faults = append(faults, err) }
-	for _, column := range textColumns {
-		if !r.isText(column) {
-			fail(fmt.Errorf("%s is neither a string nor a number", column))
-		}
 	}
 	key := store.Key{ID: r.text("id"), Workspace: r.text("workspace_id"), Name: r.text("name"), Hint: r.text("key_hint")}
 	if !store.ValidID(key.Workspace) {
-		fail(fmt.Errorf("workspace_id %q is not 1–64 of A–Z, a–z, 0–9, _ and -", key.Workspace))
+		r.fail(fmt.Errorf("workspace_id %q is not 1–64 of A–Z, a–z, 0–9, _ and -", key.Workspace))
 	}
 	if key.ID != "" && !store.ValidID(key.ID) {
-		fail(fmt.Errorf("id %q is not 1–64 of A–Z, a–z, 0–9, _ and -", key.ID))
+		r.fail(fmt.Errorf("id %q is not 1–64 of A–Z, a–z, 0–9, _ and -", key.ID))
 	}
 	if err := store.CheckName(key.Name); err != nil {
-		fail(err)
+		r.fail(err)
 	}
 	if err := store.CheckName(key.Hint); err != nil && key.Hint != "" {
-		fail(fmt.Errorf("key_hint: %w", err))
+		r.fail(fmt.Errorf("key_hint: %w", err))
 	}
-	fail(a.readHash(r, &key))
+	r.fail(a.readHash(&r, &key))
 	for _, column := range []struct {
 		name string
 		time *time.Time
@@ -64,7 +57,7 @@ func (a *API) parseRow(line []byte, now time.Time) (store.Key, error) {
 		t, err := parseColumnTime(r.text(column.name))
 		*column.time = t
 		if err != nil {
-			fail(fmt.Errorf("%s: %w", column.name, err))
+			r.fail(fmt.Errorf("%s: %w", column.name, err))
 		}
 	}
 	if key.CreatedAt.IsZero() {
@@ -73,16 +66,16 @@ func (a *API) parseRow(line []byte, now time.Time) (store.Key, error) {
 	if text := r.text("limit"); text != "" {
 		limit, err := limiter.Parse(text)
 		key.Limit = limit
-		fail(err)
+		r.fail(err)
 	}
 	disabled, err := r.flag("disabled")
 	key.Disabled = disabled
-	fail(err)
-	return key, errors.Join(faults...)
+	r.fail(err)
+	return key, errors.Join(r.faults...)
 }
 
 // readHash reads what the key is verified with: its SHA-256, or TryPost's look-up and bcrypt hash.
-func (a *API) readHash(r row, key *store.Key) error {
+func (a *API) readHash(r *row, key *store.Key) error {
 	hash, lookup, bcrypted := r.text("sha256"), r.text("token_lookup"), r.text("token_hash")
 	switch {
 	case hash != "" && bcrypted != "":
@@ -142,9 +135,19 @@ func parseColumnTime(text string) (time.Time, error) {
 	return t, nil
 }
 
-// text returns a column as text: a string, a number as it is written, "" for null or none.
-func (r row) text(column string) string {
-	raw := r[column]
+func (r *row) fail(err error) { r.faults = append(r.faults, err) }
+
+// text returns a column as text, "" for null or none. What is neither a string nor a number is a fault.
+func (r *row) text(column string) string {
+	if raw := r.columns[column]; len(raw) > 0 && strings.ContainsRune("{[tf", rune(raw[0])) {
+		r.fail(fmt.Errorf("%s is neither a string nor a number", column))
+	}
+	return r.written(column)
+}
+
+// written returns a column as it is written, a string without its quotes, "" for null or none.
+func (r *row) written(column string) string {
+	raw := r.columns[column]
 	var text string
 	switch {
 	case len(raw) == 0 || string(raw) == "null":
@@ -156,14 +159,8 @@ func (r row) text(column string) string {
 	}
 }
 
-// isText reports whether a column is a string, a number, null or not there.
-func (r row) isText(column string) bool {
-	raw := r[column]
-	return len(raw) == 0 || string(raw) == "null" || !strings.ContainsRune("{[tf", rune(raw[0]))
-}
-
-func (r row) flag(column string) (bool, error) {
-	switch text := r.text(column); strings.ToLower(text) {
+func (r *row) flag(column string) (bool, error) {
+	switch text := r.written(column); strings.ToLower(text) {
 	case "", "0", "false":
 		return false, nil
 	case "1", "true":
