@@ -74,8 +74,9 @@ func NewServer(config Config) (*Server, error) {
 		DisablePreParseMultipartForm: true,
 		SecureErrorLogMessage:        true,
 		NoDefaultServerHeader:        true, NoDefaultDate: true, NoDefaultContentType: true,
-		LazyRequestTime: true,
-		Logger:          quiet{},
+		LazyRequestTime:   true,
+		ReduceMemoryUsage: true, // see clientConn
+		Logger:            quiet{},
 	}
 	return s, nil
 }
@@ -124,8 +125,8 @@ func (s *Server) check(ctx *fasthttp.RequestCtx) {
 
 // linger makes the connection close only when the client has had time to read its answer: it may be sending still.
 func linger(ctx *fasthttp.RequestCtx) {
-	if conn, ok := ctx.Conn().(*lingeringConn); ok {
-		conn.linger = true
+	if c, ok := ctx.Conn().(*clientConn); ok {
+		c.linger = true
 	}
 }
 

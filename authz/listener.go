@@ -2,7 +2,6 @@ package authz
 
 import (
 	"errors"
-	"io"
 	"net"
 	"sync/atomic"
 	"syscall"
@@ -17,30 +16,13 @@ func (l tolerantListener) Accept() (net.Conn, error) {
 	for pause := 5 * time.Millisecond; ; pause = min(2*pause, time.Second) {
 		conn, err := l.Listener.Accept()
 		if tcp, ok := conn.(*net.TCPConn); ok {
-			return &lingeringConn{TCPConn: tcp}, nil
+			return newConn(tcp)
 		}
 		if err == nil || !passing(err) {
 			return conn, err
 		}
 		time.Sleep(pause)
 	}
-}
-
-// lingerTimeout is how long a client that is still sending has to read its answer.
-const lingerTimeout = 2 * time.Second
-
-// lingeringConn can be told to take what a client still sends before it closes (RFC 9112 section 9.6). Closed with bytes unread it would be reset, and the answer lost on the way.
-type lingeringConn struct {
-	*net.TCPConn
-	linger bool
-}
-
-// Close closes the connection: at once, or half of it at once and the rest when the client has closed too, or after lingerTimeout.
-func (c *lingeringConn) Close() error {
-	if c.linger && c.CloseWrite() == nil && c.SetReadDeadline(time.Now().Add(lingerTimeout)) == nil {
-		_, _ = io.Copy(io.Discard, c.TCPConn)
-	}
-	return c.TCPConn.Close()
 }
 
 func passing(err error) bool {

@@ -30,26 +30,26 @@ type growth struct {
 // manyConnections is the largest number of connections; each end needs a file descriptor for each.
 const manyConnections = 10_000
 
-// grow measures all series, draws them, and writes grow.json.
-func (b *bench) grow() error {
+// grow measures all series, draws them, and writes grow.json. It returns how many targets are missed.
+func (b *bench) grow() (int, error) {
 	var limit syscall.Rlimit
 	if err := syscall.Getrlimit(syscall.RLIMIT_NOFILE, &limit); err != nil {
-		return err
+		return 0, err
 	}
 	if limit.Max < manyConnections+1000 {
-		return fmt.Errorf("%d open files are allowed and %d needed: ulimit -Hn", limit.Max, manyConnections+1000)
+		return 0, fmt.Errorf("%d open files are allowed and %d needed: ulimit -Hn", limit.Max, manyConnections+1000)
 	}
 	limit.Cur = limit.Max
 	if err := syscall.Setrlimit(syscall.RLIMIT_NOFILE, &limit); err != nil { // wrk inherits it
-		return err
+		return 0, err
 	}
 	if err := os.MkdirAll(b.results, 0o755); err != nil {
-		return err
+		return 0, err
 	}
 	g := &growth{}
 	if text, err := os.ReadFile(filepath.Join(b.results, "grow.json")); err == nil { // what is not measured this time stays
 		if err := json.Unmarshal(text, g); err != nil {
-			return err
+			return 0, err
 		}
 	}
 	for _, series := range []struct {
@@ -60,14 +60,14 @@ func (b *bench) grow() error {
 			continue
 		}
 		if err := series.measure(g); err != nil {
-			return fmt.Errorf("%s: %w", series.name, err)
+			return 0, fmt.Errorf("%s: %w", series.name, err)
 		}
 		b.rest()
 	}
 	g.Machine = describe()
 	fmt.Printf("tpgate in memory: %.1f MB idle; with %s connections %.1f MB at rest, %.1f MB at most under load; %.1f MB after checks of a million keys\n", megabytes(g.Memory.Idle),
 		grouped(manyConnections), megabytes(g.Memory.Resting), megabytes(g.Memory.WithConnections), megabytes(g.Memory.WithHints))
-	return b.write("grow.json", g)
+	return g.Memory.misses(), b.write("grow.json", g)
 }
 
 func megabytes(bytes int64) float64 { return float64(bytes) / 1e6 }

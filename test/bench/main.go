@@ -69,7 +69,7 @@ func run(o options) (int, error) {
 		return 0, err
 	}
 	if o.grow {
-		return 0, b.grow()
+		return b.grow()
 	}
 	scenarios, err := b.scenarios()
 	if err != nil {
