@@ -42,15 +42,15 @@ type hints struct {
 	}
 }
 
-func (h *hints) get(d Digest) *hint {
+func (h *hints) get(d *Digest) *hint {
 	shard := &h.shards[d[31]%hintShards]
 	shard.RLock()
 	defer shard.RUnlock()
-	return shard.places[d]
+	return shard.places[*d]
 }
 
 // put remembers a place. A full shard forgets any one hint for it.
-func (h *hints) put(d Digest, p place, slot uint16) *hint {
+func (h *hints) put(d *Digest, p place, slot uint16) *hint {
 	shard := &h.shards[d[31]%hintShards]
 	fresh := &hint{metered: metered{place: p}, slot: slot}
 	shard.Lock()
@@ -64,33 +64,27 @@ func (h *hints) put(d Digest, p place, slot uint16) *hint {
 			break
 		}
 	}
-	shard.places[d] = fresh
+	shard.places[*d] = fresh
 	return fresh
 }
 
-func (h *hints) drop(d Digest) {
+func (h *hints) drop(d *Digest) {
 	shard := &h.shards[d[31]%hintShards]
 	shard.Lock()
 	defer shard.Unlock()
-	delete(shard.places, d)
+	delete(shard.places, *d)
 }
 
-// refuse remembers a refusal that was asked for at start, after so many changes, and stood like this at now.
-func (h *hint) refuse(standing Standing, changes int64, start, now time.Time) {
-	until := start.Add(refusalLife)
+// refuse remembers a refusal that was asked for at start, after so many changes, and stands like this now.
+func (h *hint) refuse(standing *Standing, changes int64, start time.Time) {
+	now, until := time.Now(), start.Add(refusalLife)
 	if reset := now.Add(standing.Wait); reset.Before(until) {
 		until = reset
 	}
-	h.refused.Store(&refusal{changes: changes, until: until, at: now, standing: standing})
+	h.refused.Store(&refusal{changes: changes, until: until, at: now, standing: *standing})
 }
 
-// refusedAt returns the refusal that still holds at now, after so many changes.
-func (h *hint) refusedAt(now time.Time, changes int64) (Standing, bool) {
-	r := h.refused.Load()
-	if r == nil || r.changes != changes || !now.Before(r.until) {
-		return Standing{}, false
-	}
-	standing := r.standing
-	standing.Wait -= now.Sub(r.at)
-	return standing, true
+// holds reports whether the refusal may be repeated at now, after so many changes.
+func (r *refusal) holds(now time.Time, changes int64) bool {
+	return r.changes == changes && now.Before(r.until)
 }

@@ -10,6 +10,8 @@ import (
 type Metrics struct {
 	duration *prometheus.HistogramVec
 	errors   *prometheus.CounterVec
+	verify   prometheus.Observer // of duration
+	lookup   prometheus.Observer
 }
 
 // NewMetrics registers a store's metrics.
@@ -24,7 +26,7 @@ func NewMetrics(registry prometheus.Registerer) *Metrics {
 		}, []string{"operation", "kind"}),
 	}
 	registry.MustRegister(m.duration, m.errors)
-	m.duration.WithLabelValues("verify") // dashboards and alerts find what they are made for from the start
+	m.verify, m.lookup = m.duration.WithLabelValues("verify"), m.duration.WithLabelValues("lookup") // dashboards and alerts find what they are made for from the start
 	for _, kind := range []string{"lost", "broken", "misdelivered", "timeout", "canceled", "refused", "connection", "file"} {
 		m.errors.WithLabelValues("verify", kind)
 	}

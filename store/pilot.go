@@ -78,17 +78,12 @@ func (p *pilot) roundTrip(f *flight) error {
 	if f.empty() {
 		return nil
 	}
-	start := time.Now()
 	if f.lane.stale() {
-		fresh, err := p.open(earlier(f.first, start.Add(dialTimeout)))
-		if err != nil {
-			p.fail(p.chunks(f, start), err)
+		if err := p.renew(f); err != nil {
 			return err
 		}
-		f.lane.close()
-		f.lane = fresh
-		start = time.Now()
 	}
+	start := time.Now()
 	chunks := p.chunks(f, start)
 	if len(chunks) == 0 {
 		return nil
@@ -102,12 +97,25 @@ func (p *pilot) roundTrip(f *flight) error {
 		took, usual := int64(f.lane.used.Sub(start)), p.usual.Load()
 		p.usual.Store(min(took, usual+(took-usual)/8))
 	}
-	operation := "verify"
+	duration := p.metrics.verify
 	if len(f.verifies) == 0 {
-		operation = "lookup"
+		duration = p.metrics.lookup
 	}
-	p.metrics.observe(operation, start)
+	duration.Observe(f.lane.used.Sub(start).Seconds())
 	return err
+}
+
+// renew opens a connection in place of the flight's.
+func (p *pilot) renew(f *flight) error {
+	now := time.Now()
+	fresh, err := p.open(earlier(f.first, now.Add(dialTimeout)))
+	if err != nil {
+		p.fail(p.chunks(f, now), err)
+		return err
+	}
+	f.lane.close()
+	f.lane = fresh
+	return nil
 }
 
 // exchange sends chunks and reads their answers. It returns those whose script Redis does not know, to be sent once more with its text: nothing of them was run.
@@ -125,32 +133,42 @@ func (p *pilot) exchange(l *lane, chunks []chunk) (unknown []chunk, err error) {
 		return nil, err
 	}
 	for i := range chunks {
-		c := &chunks[i]
-		if c.calls[0].asking {
-			if _, err := l.reply(); err != nil { // "OK" to ASKING
-				p.fail(chunks[i:], err)
-				return nil, err
-			}
-		}
-		reply, err := l.reply()
-		if refusal, ok := errors.AsType[errReply](err); ok {
-			if strings.HasPrefix(string(refusal), "NOSCRIPT") && !c.full {
-				c.full = true
-				unknown = append(unknown, *c)
-				continue
-			}
-			p.refused(c, refusal)
-			continue
-		}
-		if err == nil && !p.enter(c, reply) {
-			err = errMisdelivered
-		}
+		again, err := p.receive(l, &chunks[i])
 		if err != nil {
 			p.fail(append(unknown, chunks[i:]...), err)
 			return nil, err
 		}
+		if again {
+			chunks[i].full = true
+			unknown = append(unknown, chunks[i])
+		}
 	}
 	return unknown, nil
+}
+
+// receive reads a chunk's answers. It returns true if Redis does not know the script.
+func (p *pilot) receive(l *lane, c *chunk) (bool, error) {
+	if c.calls[0].asking {
+		if _, err := l.reply(); err != nil { // "OK" to ASKING
+			return false, err
+		}
+	}
+	reply, err := l.reply()
+	if err != nil {
+		refusal, ok := errors.AsType[errReply](err)
+		if ok && strings.HasPrefix(string(refusal), "NOSCRIPT") && !c.full {
+			return true, nil
+		}
+		if ok {
+			p.refused(c, refusal)
+			err = nil
+		}
+		return false, err
+	}
+	if !p.enter(c, reply) {
+		return false, errMisdelivered
+	}
+	return false, nil
 }
 
 // enter checks a reply and enters its answers; false if it is not the reply to this chunk.

@@ -12,48 +12,58 @@ import (
 var calls = sync.Pool{New: func() any { return &call{wake: make(chan *lane, 1)} }}
 
 // Verify decides one check: one round trip if this process knows the key's place, two if not. See [Verifier].
-func (r *Redis) Verify(digest Digest, deadline time.Time) Decision {
+func (r *Redis) Verify(digest Digest, deadline time.Time) (d Decision) {
 	start := time.Now()
-	h := r.hints.get(digest)
-	if h != nil {
-		if standing, ok := h.refusedAt(start, r.hints.changes.Load()); ok {
-			r.tally.count(&h.metered, Limited)
-			return Decision{Verdict: Limited, Workspace: h.place.workspace, KeyID: h.place.id, Standing: standing}
-		}
-		d := r.decide(digest, h, start, deadline)
-		if d.Verdict != Unknown {
-			return d
-		}
+	h := r.hints.get(&digest)
+	if h == nil || !r.repeat(h, start, &d) && !r.decide(&digest, h, start, deadline, &d) {
+		r.find(&digest, h, start, deadline, &d)
 	}
-	found, d := r.look(digest, deadline)
+	return d
+}
+
+// repeat gives the answer that refused the key a moment ago, if it still holds.
+func (r *Redis) repeat(h *hint, now time.Time, d *Decision) bool {
+	refusal := h.refused.Load()
+	if refusal == nil || !refusal.holds(now, r.hints.changes.Load()) {
+		return false
+	}
+	d.Verdict, d.Workspace, d.KeyID, d.Standing = Limited, h.place.workspace, h.place.id, refusal.standing
+	d.Standing.Wait -= now.Sub(refusal.at)
+	r.tally.count(&h.metered, Limited)
+	return true
+}
+
+// find decides a check of a key whose place is not known, or is not where the hint says.
+func (r *Redis) find(digest *Digest, h *hint, start, deadline time.Time, d *Decision) {
+	found := r.look(digest, deadline, d)
 	if h != nil && d.Verdict == Unknown {
 		r.hints.drop(digest)
 	}
 	if found == (place{}) || (h != nil && found == h.place) {
-		return d
+		return
 	}
-	h = r.hints.put(digest, found, slotOf(found.workspace))
-	return r.decide(digest, h, start, deadline)
+	r.decide(digest, r.hints.put(digest, found, slotOf(found.workspace)), start, deadline, d)
 }
 
 // look finds the place of a digest. Without one, the decision stands.
-func (r *Redis) look(digest Digest, deadline time.Time) (place, Decision) {
+func (r *Redis) look(digest *Digest, deadline time.Time, d *Decision) place {
 	c := newCall(digest, deadline)
 	defer calls.Put(c)
-	c.slot = r.names.bucketOf(digest).slot
+	c.slot = r.names.bucketOf(*digest).slot
 	r.checks.ask(c)
+	*d = Decision{Verdict: Unknown}
 	switch c.verdict {
 	case 'F':
-		return c.found, Decision{Verdict: Unknown}
+		return c.found
 	case 'U':
-		return place{}, Decision{Verdict: Unknown}
 	default:
-		return place{}, r.undecided("lookup", c)
+		r.undecided("lookup", c, d)
 	}
+	return place{}
 }
 
-// decide asks for one permit of the key at the hint's place and words the answer. start is some moment before.
-func (r *Redis) decide(digest Digest, h *hint, start, deadline time.Time) Decision {
+// decide asks for one permit of the key at the hint's place and words the answer. It returns false if there is no such key. start is some moment before.
+func (r *Redis) decide(digest *Digest, h *hint, start, deadline time.Time, d *Decision) bool {
 	changes := r.hints.changes.Load()
 	c := newCall(digest, deadline)
 	defer calls.Put(c)
@@ -64,16 +74,17 @@ func (r *Redis) decide(digest Digest, h *hint, start, deadline time.Time) Decisi
 		c.shared = true
 		r.checks.ask(c)
 	}
-	d := Decision{Workspace: h.place.workspace, KeyID: h.place.id}
+	*d = Decision{Workspace: h.place.workspace, KeyID: h.place.id}
 	switch c.verdict {
 	case 'A':
 		d.Verdict, d.Standing = Allowed, c.standing
 		if c.granted == 0 {
 			d.Verdict = Limited
-			h.refuse(c.standing, changes, start, time.Now())
+			h.refuse(&c.standing, changes, start)
 		}
 	case 'U':
-		return Decision{Verdict: Unknown}
+		*d = Decision{Verdict: Unknown}
+		return false
 	case 'D':
 		d.Verdict = Disabled
 	case 'E':
@@ -81,14 +92,15 @@ func (r *Redis) decide(digest Digest, h *hint, start, deadline time.Time) Decisi
 	case 'S':
 		d.Verdict = Suspended
 	default:
-		return r.undecided("verify", c)
+		r.undecided("verify", c, d)
+		return true
 	}
 	r.tally.count(&h.metered, d.Verdict)
-	return d
+	return true
 }
 
 // undecided words an answer that proves nothing.
-func (r *Redis) undecided(operation string, c *call) Decision {
+func (r *Redis) undecided(operation string, c *call, d *Decision) {
 	err := c.err
 	switch c.verdict {
 	case 0: // counted where it failed
@@ -101,13 +113,13 @@ func (r *Redis) undecided(operation string, c *call) Decision {
 	if c.verdict != 0 {
 		r.metrics.errors.WithLabelValues(operation, errorKind(err)).Inc()
 	}
-	return Decision{Verdict: Unavailable, Err: err}
+	*d = Decision{Verdict: Unavailable, Err: err}
 }
 
 // newCall returns a call that asks for nothing yet. Whoever has it puts it back.
-func newCall(digest Digest, deadline time.Time) *call {
+func newCall(digest *Digest, deadline time.Time) *call {
 	c := calls.Get().(*call)
-	c.digest, c.deadline, c.place, c.asking, c.shared = digest, deadline, place{}, false, false
+	c.digest, c.deadline, c.place, c.asking, c.shared = *digest, deadline, place{}, false, false
 	return c
 }
 
