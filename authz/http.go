@@ -132,23 +132,39 @@ func linger(ctx *fasthttp.RequestCtx) {
 
 // decide turns the request's credential into a verdict. Only the digest leaves it: fasthttp uses the header's memory again for the next request.
 func (s *Server) decide(h *fasthttp.RequestHeader, start time.Time, decision *store.Decision) verdict {
-	key, found := parseAuthorization(h.PeekAll(fasthttp.HeaderAuthorization))
-	if found == bearerMissing {
-		return missing
-	}
-	digest, ok := s.config.Tokens.Digest(key)
-	if found == bearerInvalid || !ok {
-		return invalid
+	key, digest, refused := s.credential(h)
+	if key == nil {
+		return refused
 	}
 	deadline := start.Add(s.config.Timeout)
 	*decision = s.config.Verifier.Verify(digest, deadline)
 	if decision.Verdict == store.Unknown {
 		s.tryOlderForms(key, digest, deadline, decision)
 	}
-	if decision.Err != nil && s.faults.due(start) {
-		s.config.Logger.Error("check not decided", "error", decision.Err)
+	if decision.Err != nil {
+		s.report(decision.Err, start)
 	}
 	return verdictOf(decision.Verdict)
+}
+
+// credential returns the presented key and its digest. Without a key that could be one of ours, the verdict stands.
+func (s *Server) credential(h *fasthttp.RequestHeader) ([]byte, store.Digest, verdict) {
+	key, found := parseAuthorization(h.PeekAll(fasthttp.HeaderAuthorization))
+	if found == bearerMissing {
+		return nil, store.Digest{}, missing
+	}
+	digest, ok := s.config.Tokens.Digest(key)
+	if found == bearerInvalid || !ok {
+		return nil, store.Digest{}, invalid
+	}
+	return key, digest, 0
+}
+
+// report says in the log why a check was not decided.
+func (s *Server) report(err error, at time.Time) {
+	if s.faults.due(at) {
+		s.config.Logger.Error("check not decided", "error", err)
+	}
 }
 
 // tryOlderForms looks for a key under the forms in which it may be stored until it is used: other peppers, none, bcrypt. Whoever finds none looks at the current form once more, since the key may have

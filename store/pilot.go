@@ -120,22 +120,15 @@ func (p *pilot) renew(f *flight) error {
 
 // exchange sends chunks and reads their answers. It returns those whose script Redis does not know, to be sent once more with its text: nothing of them was run.
 func (p *pilot) exchange(l *lane, chunks []chunk) (unknown []chunk, err error) {
-	l.out = l.out[:0]
-	deadline := chunks[0].calls[0].until
-	for i := range chunks {
-		for _, c := range chunks[i].calls {
-			deadline = earlier(deadline, c.until)
-		}
-		l.out = p.appendCall(l.out, &chunks[i])
-	}
-	if err := l.send(deadline); err != nil {
+	if err := l.send(p.compose(l, chunks)); err != nil {
 		p.fail(chunks, err)
 		return nil, err
 	}
 	for i := range chunks {
 		again, err := p.receive(l, &chunks[i])
 		if err != nil {
-			p.fail(append(unknown, chunks[i:]...), err)
+			p.fail(unknown, err)
+			p.fail(chunks[i:], err)
 			return nil, err
 		}
 		if again {
@@ -144,6 +137,19 @@ func (p *pilot) exchange(l *lane, chunks []chunk) (unknown []chunk, err error) {
 		}
 	}
 	return unknown, nil
+}
+
+// compose writes out what chunks ask, and returns by when that must be answered.
+func (p *pilot) compose(l *lane, chunks []chunk) time.Time {
+	l.out = l.out[:0]
+	deadline := chunks[0].calls[0].until
+	for i := range chunks {
+		for _, c := range chunks[i].calls {
+			deadline = earlier(deadline, c.until)
+		}
+		l.out = p.appendCall(l.out, &chunks[i])
+	}
+	return deadline
 }
 
 // receive reads a chunk's answers. It returns true if Redis does not know the script.
