@@ -42,15 +42,15 @@ type hints struct {
 	}
 }
 
-func (h *hints) get(d *Digest) *hint {
+func (h *hints) get(d Digest) *hint {
 	shard := &h.shards[d[31]%hintShards]
 	shard.RLock()
 	defer shard.RUnlock()
-	return shard.places[*d]
+	return shard.places[d]
 }
 
 // put remembers a place. A full shard forgets any one hint for it.
-func (h *hints) put(d *Digest, p place, slot uint16) *hint {
+func (h *hints) put(d Digest, p place, slot uint16) *hint {
 	shard := &h.shards[d[31]%hintShards]
 	fresh := &hint{metered: metered{place: p}, slot: slot}
 	shard.Lock()
@@ -64,15 +64,15 @@ func (h *hints) put(d *Digest, p place, slot uint16) *hint {
 			break
 		}
 	}
-	shard.places[*d] = fresh
+	shard.places[d] = fresh
 	return fresh
 }
 
-func (h *hints) drop(d *Digest) {
+func (h *hints) drop(d Digest) {
 	shard := &h.shards[d[31]%hintShards]
 	shard.Lock()
 	defer shard.Unlock()
-	delete(shard.places, *d)
+	delete(shard.places, d)
 }
 
 // refuse remembers a refusal that was asked for at start, after so many changes, and stands like this now.

@@ -11,61 +11,68 @@ import (
 // calls are used again: a check makes no garbage.
 var calls = sync.Pool{New: func() any { return &call{wake: make(chan *lane, 1)} }}
 
+// check is a check on its way through Verify. Whoever makes its decision fills it in.
+type check struct {
+	digest          Digest
+	start, deadline time.Time
+	decision        Decision
+}
+
 // Verify decides one check: one round trip if this process knows the key's place, two if not. See [Verifier].
-func (r *Redis) Verify(digest Digest, deadline time.Time) (d Decision) {
-	start := time.Now()
-	h := r.hints.get(&digest)
-	if h == nil || !r.repeat(h, start, &d) && !r.decide(&digest, h, start, deadline, &d) {
-		r.find(&digest, h, start, deadline, &d)
+func (r *Redis) Verify(digest Digest, deadline time.Time) Decision {
+	k := check{digest: digest, start: time.Now(), deadline: deadline}
+	h := r.hints.get(digest)
+	if h == nil || !r.repeat(&k, h) && !r.decide(&k, h) {
+		r.find(&k, h)
 	}
-	return d
+	return k.decision
 }
 
 // repeat gives the answer that refused the key a moment ago, if it still holds.
-func (r *Redis) repeat(h *hint, now time.Time, d *Decision) bool {
+func (r *Redis) repeat(k *check, h *hint) bool {
 	refusal := h.refused.Load()
-	if refusal == nil || !refusal.holds(now, r.hints.changes.Load()) {
+	if refusal == nil || !refusal.holds(k.start, r.hints.changes.Load()) {
 		return false
 	}
-	d.Verdict, d.Workspace, d.KeyID, d.Standing = Limited, h.place.workspace, h.place.id, refusal.standing
-	d.Standing.Wait -= now.Sub(refusal.at)
+	k.decision = Decision{Verdict: Limited, Workspace: h.place.workspace, KeyID: h.place.id, Standing: refusal.standing}
+	k.decision.Standing.Wait -= k.start.Sub(refusal.at)
 	r.tally.count(&h.metered, Limited)
 	return true
 }
 
 // find decides a check of a key whose place is not known, or is not where the hint says.
-func (r *Redis) find(digest *Digest, h *hint, start, deadline time.Time, d *Decision) {
-	found := r.look(digest, deadline, d)
-	if h != nil && d.Verdict == Unknown {
-		r.hints.drop(digest)
+func (r *Redis) find(k *check, h *hint) {
+	found := r.look(k)
+	if h != nil && k.decision.Verdict == Unknown {
+		r.hints.drop(k.digest)
 	}
 	if found == (place{}) || (h != nil && found == h.place) {
 		return
 	}
-	r.decide(digest, r.hints.put(digest, found, slotOf(found.workspace)), start, deadline, d)
+	r.decide(k, r.hints.put(k.digest, found, slotOf(found.workspace)))
 }
 
 // look finds the place of a digest. Without one, the decision stands.
-func (r *Redis) look(digest *Digest, deadline time.Time, d *Decision) place {
-	c := newCall(digest, deadline)
+func (r *Redis) look(k *check) place {
+	c := newCall(k.digest, k.deadline)
 	defer calls.Put(c)
-	c.slot = r.names.bucketOf(*digest).slot
+	c.slot = r.names.bucketOf(k.digest).slot
 	r.checks.ask(c)
-	*d = Decision{Verdict: Unknown}
+	k.decision = Decision{Verdict: Unknown}
 	switch c.verdict {
 	case 'F':
 		return c.found
 	case 'U':
 	default:
-		r.undecided("lookup", c, d)
+		k.decision = r.undecided("lookup", c)
 	}
 	return place{}
 }
 
-// decide asks for one permit of the key at the hint's place and words the answer. It returns false if there is no such key. start is some moment before.
-func (r *Redis) decide(digest *Digest, h *hint, start, deadline time.Time, d *Decision) bool {
-	changes := r.hints.changes.Load()
-	c := newCall(digest, deadline)
+// decide asks for one permit of the key at the hint's place and words the answer. It returns false if there is no such key.
+func (r *Redis) decide(k *check, h *hint) bool {
+	changes, d := r.hints.changes.Load(), &k.decision
+	c := newCall(k.digest, k.deadline)
 	defer calls.Put(c)
 	c.place, c.slot, c.shared = h.place, h.slot, r.shared || h.shared.Load()
 	r.checks.ask(c)
@@ -80,7 +87,7 @@ func (r *Redis) decide(digest *Digest, h *hint, start, deadline time.Time, d *De
 		d.Verdict, d.Standing = Allowed, c.standing
 		if c.granted == 0 {
 			d.Verdict = Limited
-			h.refuse(&c.standing, changes, start)
+			h.refuse(&c.standing, changes, k.start)
 		}
 	case 'U':
 		*d = Decision{Verdict: Unknown}
@@ -92,7 +99,7 @@ func (r *Redis) decide(digest *Digest, h *hint, start, deadline time.Time, d *De
 	case 'S':
 		d.Verdict = Suspended
 	default:
-		r.undecided("verify", c, d)
+		*d = r.undecided("verify", c)
 		return true
 	}
 	r.tally.count(&h.metered, d.Verdict)
@@ -100,7 +107,7 @@ func (r *Redis) decide(digest *Digest, h *hint, start, deadline time.Time, d *De
 }
 
 // undecided words an answer that proves nothing.
-func (r *Redis) undecided(operation string, c *call, d *Decision) {
+func (r *Redis) undecided(operation string, c *call) Decision {
 	err := c.err
 	switch c.verdict {
 	case 0: // counted where it failed
@@ -113,13 +120,13 @@ func (r *Redis) undecided(operation string, c *call, d *Decision) {
 	if c.verdict != 0 {
 		r.metrics.errors.WithLabelValues(operation, errorKind(err)).Inc()
 	}
-	*d = Decision{Verdict: Unavailable, Err: err}
+	return Decision{Verdict: Unavailable, Err: err}
 }
 
 // newCall returns a call that asks for nothing yet. Whoever has it puts it back.
-func newCall(digest *Digest, deadline time.Time) *call {
+func newCall(digest Digest, deadline time.Time) *call {
 	c := calls.Get().(*call)
-	c.digest, c.deadline, c.place, c.asking, c.shared = *digest, deadline, place{}, false, false
+	c.digest, c.deadline, c.place, c.asking, c.shared = digest, deadline, place{}, false, false
 	return c
 }
 
