@@ -23,18 +23,18 @@ const (
 //   - Its deadlines cost nothing while nobody waits. fasthttp sets three for each request.
 //   - It can linger (RFC 9112 section 9.6): take what a client still sends before it closes. Closed with bytes unread it would be reset, and the answer lost on the way.
 //
-// Reads and deadlines are for one goroutine at a time, as are writes; Close is for any.
+// Close is for any goroutine, everything else for one at a time.
 type clientConn struct {
 	*net.TCPConn
 	raw               syscall.RawConn
 	receive, transmit func(fd uintptr) bool // tryRead and tryWrite, made once
 
 	in        []byte           // where tryRead reads to; nil: ahead
-	ahead     *[readAhead]byte // holds from to until, which nobody has read yet; nil if there is nothing
+	ahead     *[readAhead]byte // what from to end of it holds, nobody has read yet; nil if there is nothing
 	from, end int
 	out       []byte // what tryWrite still has to write
-	n         int    // how much the last system call read or wrote
-	err       error  // of it
+	n         int    // how much tryRead read
+	err       error  // of the last system call
 
 	readBy, writeBy deadline
 	linger          bool
@@ -42,7 +42,7 @@ type clientConn struct {
 
 var aheads = sync.Pool{New: func() any { return new([readAhead]byte) }}
 
-func newConn(tcp *net.TCPConn) (*clientConn, error) {
+func newConn(tcp *net.TCPConn) (net.Conn, error) {
 	raw, err := tcp.SyscallConn()
 	if err != nil {
 		return nil, err
@@ -114,8 +114,9 @@ func (c *clientConn) Write(p []byte) (int, error) {
 
 // tryWrite writes as much as goes now. It returns false if there is more.
 func (c *clientConn) tryWrite(fd uintptr) bool {
-	for c.err = nil; len(c.out) > 0 && c.err == nil; c.out = c.out[c.n:] {
-		c.n, c.err = retry(syscall.Write, fd, c.out)
+	n := 0
+	for c.err = nil; len(c.out) > 0 && c.err == nil; c.out = c.out[n:] {
+		n, c.err = retry(syscall.Write, fd, c.out)
 	}
 	if c.err == syscall.EAGAIN {
 		c.err = c.writeBy.wait(c.TCPConn.SetWriteDeadline)
