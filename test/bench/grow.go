@@ -67,7 +67,7 @@ func (b *bench) grow() (int, error) {
 	g.Machine = describe()
 	fmt.Printf("tpgate in memory: %.1f MB idle; with %s connections %.1f MB at rest, %.1f MB at most under load; %.1f MB after checks of a million keys\n", megabytes(g.Memory.Idle),
 		grouped(manyConnections), megabytes(g.Memory.Resting), megabytes(g.Memory.WithConnections), megabytes(g.Memory.WithHints))
-	return g.Memory.misses(), b.write("grow.json", g)
+	return printVerdicts(os.Stdout, g.Memory.judge()), b.write("grow.json", g)
 }
 
 func megabytes(bytes int64) float64 { return float64(bytes) / 1e6 }

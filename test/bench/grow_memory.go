@@ -19,20 +19,14 @@ type memories struct {
 	Windows         map[int]int64 `json:"redis_per_full_window"` // by permits
 }
 
-// misses prints the sizes that have targets, and returns how many of them are missed.
-func (m *memories) misses() int {
-	misses := 0
-	for _, size := range []struct {
-		what           string
-		measured, most float64
-	}{{"MB idle", megabytes(m.Idle), 30}, {"MB with 10,000 connections at rest", megabytes(m.Resting), 100}, {"ms from start to ready", m.Start, 100}} {
-		ok := size.measured <= size.most
-		if !ok {
-			misses++
-		}
-		fmt.Printf("%.0f %s, target ≤ %.0f %s\n", size.measured, size.what, size.most, word(ok))
+// judge compares the sizes with their targets.
+func (m *memories) judge() []verdict {
+	target := func(what string, measured, most float64) verdict {
+		return (&target{scenario: "memory", what: what, first: most}).judge(measured)
 	}
-	return misses
+	return []verdict{
+		target("MB idle", megabytes(m.Idle), 30), target("MB with 10,000 connections at rest", megabytes(m.Resting), 100), target("ms from start to ready", m.Start, 100),
+	}
 }
 
 // starts is how often the start is timed.

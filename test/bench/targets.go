@@ -9,10 +9,10 @@ import (
 // target is a line of what a check may cost. Only the first bound decides.
 type target struct {
 	scenario, what string
-	of             func(outcome) float64
-	atLeast        bool    // else at most
-	first, second  float64 // second 0: none
-	absolute       bool    // depends on the machine
+	of             func(outcome) float64 // nil of what no scenario measures
+	atLeast        bool                  // else at most
+	first, second  float64               // second 0: none
+	absolute       bool                  // depends on the machine
 }
 
 func cpuRatio(o outcome) float64  { return o.CPURatio }
@@ -52,16 +52,20 @@ func judge(outcomes []outcome) []verdict {
 	var verdicts []verdict
 	for _, t := range targets {
 		for _, o := range outcomes {
-			if o.Name != t.scenario {
-				continue
+			if o.Name == t.scenario {
+				verdicts = append(verdicts, t.judge(t.of(o)))
 			}
-			v := verdict{Scenario: t.scenario, What: t.what, Measured: t.of(o), First: t.first, Second: t.second, Absolute: t.absolute, atLeast: t.atLeast}
-			holds := func(bound float64) bool { return t.atLeast == (v.Measured >= bound) || v.Measured == bound }
-			v.OK, v.OKSecond = holds(t.first), t.second != 0 && holds(t.second)
-			verdicts = append(verdicts, v)
 		}
 	}
 	return verdicts
+}
+
+// judge compares what was measured with the target's bounds.
+func (t *target) judge(measured float64) verdict {
+	v := verdict{Scenario: t.scenario, What: t.what, Measured: measured, First: t.first, Second: t.second, Absolute: t.absolute, atLeast: t.atLeast}
+	holds := func(bound float64) bool { return t.atLeast == (measured >= bound) || measured == bound }
+	v.OK, v.OKSecond = holds(t.first), t.second != 0 && holds(t.second)
+	return v
 }
 
 // printOutcomes writes what was measured.
