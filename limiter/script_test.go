@@ -18,12 +18,12 @@ import (
 // takeScript runs window.lua with the time as an argument: KEYS owners, and as many lists; ARGV time, permits, encoded limits. An owner is nothing but "owner", its header, "of", and the tail.
 var takeScript = redis.NewScript(limiter.Script(`
 now_us = tonumber(ARGV[1])
-now = pack('>I8', now_us)
+now = struct.pack('>I8', now_us)
 local first, second
 for i = 1, #KEYS / 2 do
 	local value, limit = call('GET', KEYS[i]), limit_of(ARGV[2 + i])
 	if not value then
-		value = 'owner' .. pack('>HI4I4I8', 26, 0, 0, 0) .. 'of'
+		value = 'owner' .. struct.pack('>HI4I4I8', 26, 0, 0, 0) .. 'of'
 		call('SET', KEYS[i], value)
 	end
 	local quota = limit[1] and {owner = KEYS[i], value = value, at = 6, list = KEYS[#KEYS / 2 + i], limit = limit}
@@ -31,7 +31,7 @@ for i = 1, #KEYS / 2 do
 end
 local granted, quota, window, remaining, oldest = tonumber(ARGV[2]), 0
 if first.owner or second then granted, quota, window, remaining, oldest = take(granted, first.owner, first.value, first.at, first.list, first.limit, second) end
-return {granted, quota, window and window.text or '', remaining, oldest and format('%d', oldest) or ''}`))
+return {granted, quota, window and window.text or '', remaining, oldest and string.format('%d', oldest) or ''}`))
 
 // script is the window of window.lua on a real Redis.
 type script struct {

@@ -17,22 +17,22 @@
 --                              at at. quota2 is nil or a table of the same by these names; taking makes its value nil, as it is another one then. A refusal leaves nothing behind. Damaged admissions raise an error.
 --                              Returns granted, the number of the quota whose window is closest to its end, that window, its remaining permits,
 --                              and its oldest live admission (in microseconds; now_us if it has none).
--- Each function here costs every call that makes it up to 2,000 instructions: there are few.
-local call, sub, format, floor, pack, unpack_fields = redis.call, string.sub, string.format, math.floor, struct.pack, struct.unpack
+-- A function costs every call that makes it 600 instructions, and 300 for each local that it uses of those outside: there are few of both, and what is rare looks names up where it needs them.
+local call, unpack_fields = redis.call, struct.unpack
 local now_us, now
 local limits = {}
 
 local function limit_of(encoded)
 	local limit = limits[encoded]
 	if limit then return limit end
-	local count = tonumber(sub(encoded, 1, 1))
-	if not count or count > 3 or #encoded ~= 1 + 17 * count or string.find(encoded, '%D') then error('malformed limit') end
-	limit = {widest = 0}
+	local count = tonumber(encoded:sub(1, 1))
+	if not count or count > 3 or #encoded ~= 1 + 17 * count or encoded:find('%D') then error('malformed limit') end
+	limit = {widest = 0, widest_at = 0}
 	for i = 1, count do
-		local text = sub(encoded, 17 * i - 15, 17 * i + 1) -- seven digits of permits, ten of milliseconds
-		local length = sub(text, 8) * 1000
+		local text = encoded:sub(17 * i - 15, 17 * i + 1) -- seven digits of permits, ten of milliseconds
+		local length = text:sub(8) * 1000
 		if length < 1000 then error('malformed limit') end
-		limit[i] = {text = text, permits = tonumber(sub(text, 1, 7)), length = length, cut = now_us - length}
+		limit[i] = {text = text, permits = tonumber(text:sub(1, 7)), length = length, cut = now_us - length}
 		if length > limit.widest then
 			limit.widest, limit.widest_at = length, i
 		end
@@ -43,6 +43,7 @@ end
 
 -- after returns the index of the first stamp younger than cut, of those with index low to high - 1 in bytes, where that with index 0 stands at from; high if none is.
 local function after(bytes, from, low, high, cut)
+	local unpack_fields = struct.unpack
 	while low < high do
 		local middle = (low + high - (low + high) % 2) / 2 -- a call of floor costs twice as much
 		if unpack_fields('>I8', bytes, from + 8 * middle) > cut then
@@ -68,13 +69,13 @@ local function look(value, at, list, limit)
 	local left, dead, room = w.permits - listed - held, 0, 64 - held
 	if oldest <= w.cut then -- the first alive stands in the list's first elements, or without a list in the tail
 		local bytes, from, low, high = value, base, 0, held
-		if listed > 0 then bytes, from, low, high = call('LINDEX', list, '0'), 1, -listed % 32, 32 end
+		if listed > 0 then bytes, from, low, high = redis.call('LINDEX', list, '0'), 1, -listed % 32, 32 end
 		local alive = bytes and after(bytes, from, low, high, w.cut) or high
 		dead = alive - low
 		if dead > 31 or alive == high then room = 0 end
 		if alive == high then
 			bytes, from, alive = value, base, 0
-			if listed > dead then bytes, from = call('LINDEX', list, '1'), 1 end
+			if listed > dead then bytes, from = redis.call('LINDEX', list, '1'), 1 end
 		end
 		oldest = bytes and unpack_fields('>I8', bytes, from + 8 * alive) or 0
 		if oldest <= w.cut then return end
@@ -84,8 +85,10 @@ local function look(value, at, list, limit)
 	return left, oldest, room, dead
 end
 
--- unusual makes what not every call needs, for when a look or an APPEND is not enough.
-local function unusual()
+-- unusual makes what not every call needs, for when a look or an APPEND is not enough. It is given what stands above.
+local function unusual(now_us, now, after)
+	local call, sub, format, floor, pack, unpack_fields = redis.call, string.sub, string.format, math.floor, struct.pack, struct.unpack
+
 	-- open returns a quota's admissions as they stand, the ledger: base, listed, widest and first of the header, the tail, length of all, newest, and from, the first that may count.
 	local function open(owner, value, at, list, limit)
 		local base, listed, widest, first = unpack_fields('>HI4I4I8', value, at)
@@ -228,26 +231,30 @@ local function unusual()
 		return granted, closest.quota, closest.window, closest.left - granted, closest.oldest
 	end
 
-	return open, admit, take
+	return {open = open, admit = admit, take = take}
 end
 
-local open, admit, take_unusual
+local rare -- what unusual has made
 
 local function take(n, owner, value, at, list, limit, quota2)
 	local left1, oldest1, room1, dead1, left2, oldest2, room2, dead2
 	if owner then left1, oldest1, room1, dead1 = look(value, at, list, limit) end
+	if left1 and not quota2 and n == 1 and left1 > 0 and room1 > 0 then -- the usual case, which the rest would decide alike
+		call('APPEND', owner, now)
+		return 1, 1, limit[1], left1 - 1, oldest1
+	end
 	if quota2 then left2, oldest2, room2, dead2 = look(quota2.value, quota2.at, quota2.list, quota2.limit) end
 	local enough = (left1 or not owner) and (left2 or not quota2)
 	if left1 and left1 < n then n = left1 end
 	if left2 and left2 < n then n = left2 end
 	if not enough or left1 and n > room1 or left2 and n > room2 then
-		if not open then open, admit, take_unusual = unusual() end
-		local ledger1 = owner and open(owner, value, at, list, limit)
-		local ledger2 = quota2 and open(quota2.owner, quota2.value, quota2.at, quota2.list, quota2.limit)
+		rare = rare or unusual(now_us, now, after)
+		local ledger1 = owner and rare.open(owner, value, at, list, limit)
+		local ledger2 = quota2 and rare.open(quota2.owner, quota2.value, quota2.at, quota2.list, quota2.limit)
 		if quota2 then quota2.value = nil end
-		if not enough then return take_unusual(n, ledger1, ledger2) end
-		if ledger1 then admit(ledger1, n, dead1, oldest1) end
-		if ledger2 then admit(ledger2, n, dead2, oldest2) end
+		if not enough then return rare.take(n, ledger1, ledger2) end
+		if ledger1 then rare.admit(ledger1, n, dead1, oldest1) end
+		if ledger2 then rare.admit(ledger2, n, dead2, oldest2) end
 	elseif n > 0 then
 		local stamps = n == 1 and now or string.rep(now, n)
 		if left1 then call('APPEND', owner, stamps) end
