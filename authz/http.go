@@ -108,7 +108,19 @@ func (s *Server) check(ctx *fasthttp.RequestCtx) {
 	}()
 
 	var decision store.Decision
-	outcome = s.decide(&ctx.Request.Header, start, &decision)
+	key, digest, refused := s.credential(&ctx.Request.Header)
+	outcome = refused
+	if key != nil {
+		deadline := start.Add(s.config.Timeout)
+		decision = s.config.Verifier.Verify(digest, deadline)
+		if decision.Verdict == store.Unknown {
+			s.tryOlderForms(key, digest, deadline, &decision)
+		}
+		if decision.Err != nil {
+			s.report(decision.Err, start)
+		}
+		outcome = verdictOf(decision.Verdict)
+	}
 	if outcome != allowed || !s.writer.grant(&ctx.Response, &decision) {
 		if outcome == allowed {
 			outcome = unavailable
@@ -130,24 +142,7 @@ func linger(ctx *fasthttp.RequestCtx) {
 	}
 }
 
-// decide turns the request's credential into a verdict. Only the digest leaves it: fasthttp uses the header's memory again for the next request.
-func (s *Server) decide(h *fasthttp.RequestHeader, start time.Time, decision *store.Decision) verdict {
-	key, digest, refused := s.credential(h)
-	if key == nil {
-		return refused
-	}
-	deadline := start.Add(s.config.Timeout)
-	*decision = s.config.Verifier.Verify(digest, deadline)
-	if decision.Verdict == store.Unknown {
-		s.tryOlderForms(key, digest, deadline, decision)
-	}
-	if decision.Err != nil {
-		s.report(decision.Err, start)
-	}
-	return verdictOf(decision.Verdict)
-}
-
-// credential returns the presented key and its digest. Without a key that could be one of ours, the verdict stands.
+// credential returns the presented key and its digest. Without a key that could be one of ours, the verdict stands. Only the digest may be kept: fasthttp uses the header's memory again for the next request.
 func (s *Server) credential(h *fasthttp.RequestHeader) ([]byte, store.Digest, verdict) {
 	key, found := parseAuthorization(h.PeekAll(fasthttp.HeaderAuthorization))
 	if found == bearerMissing {

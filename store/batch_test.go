@@ -128,7 +128,7 @@ func (r *Redis) walk(t *testing.T, over *lane, keys []*walked, random *rand.Rand
 		if k.key.Previous != (Digest{}) && len(all)/(1+checks/12)%2 == 0 { // in turns, so that all fit into one script call
 			digest = k.key.Previous
 		}
-		c := newCall(digest, time.Now().Add(10*time.Second))
+		c := newCall(&check{digest: digest, deadline: time.Now().Add(10 * time.Second)})
 		c.place, c.shared = place{k.key.Workspace, k.key.ID}, r.shared
 		of[c] = k
 		all = append(all, c)

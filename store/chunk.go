@@ -14,32 +14,44 @@ type chunk struct {
 	nonce   [nonceLength]byte
 	repeats bool // some ask for several permits, or for the same key
 	full    bool // send the text, since Redis does not know the script
+	done    bool // there is an answer; else the chunk is open
 }
 
 // chunks divides a flight into script calls, leaving out what is too late to be sent.
 func (p *pilot) chunks(f *flight, now time.Time) []chunk {
-	chunks := f.chunks[:0]
-	for _, part := range []struct {
-		calls  []*call
-		script *script
-	}{{f.verifies, &p.verify}, {f.lookups, &p.lookup}} {
-		slices.SortStableFunc(part.calls, p.compare)
-		var current *chunk
-		for i, c := range part.calls {
-			if !now.Before(c.until) {
-				p.end(c, errNoLane)
-				current = nil
-				continue
-			}
-			if current == nil || len(current.calls) == maxEntries || p.compare(current.calls[0], c) != 0 {
-				chunks = append(chunks, chunk{calls: part.calls[i:i], script: part.script, nonce: p.nextNonce(), repeats: f.repeats})
-				current = &chunks[len(chunks)-1]
-			}
-			current.calls = current.calls[:len(current.calls)+1]
-		}
+	f.chunks = f.chunks[:0]
+	p.divide(f, f.verifies, now)
+	p.divide(f, f.lookups, now)
+	return f.chunks
+}
+
+// divide is chunks for one kind of calls.
+func (p *pilot) divide(f *flight, calls []*call, now time.Time) {
+	if len(calls) > 1 {
+		slices.SortStableFunc(calls, p.compare)
 	}
-	f.chunks = chunks
-	return chunks
+	var current *chunk
+	for i, c := range calls {
+		if !now.Before(c.until) {
+			p.end(c, errNoLane)
+			current = nil
+			continue
+		}
+		if current == nil || len(current.calls) == maxEntries || p.compare(current.calls[0], c) != 0 {
+			f.chunks = append(f.chunks, chunk{})
+			current = &f.chunks[len(f.chunks)-1]
+			current.calls, current.script, current.nonce, current.repeats = calls[i:i], p.scriptFor(c), p.nextNonce(), f.repeats
+		}
+		current.calls = current.calls[:len(current.calls)+1]
+	}
+}
+
+// scriptFor returns the script that decides a call.
+func (p *pilot) scriptFor(c *call) *script {
+	if c.place == (place{}) {
+		return &p.lookup
+	}
+	return &p.verify
 }
 
 // compare is 0 for calls that can go in one script call.

@@ -58,7 +58,7 @@ func NewAlone(tb testing.TB, r *Redis, lanes int) *Alone {
 // Verify decides one check of a key that the store has verified before.
 func (a *Alone) Verify(digest Digest, deadline time.Time) Decision {
 	h := a.store.hints.get(digest)
-	c, g := newCall(digest, deadline), a.store.checks.single
+	c, g := newCall(&check{digest: digest, deadline: deadline}), a.store.checks.single
 	defer calls.Put(c)
 	c.place, c.slot, c.answer = h.place, h.slot, answer{}
 	f := g.flights.Get().(*flight)

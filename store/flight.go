@@ -36,27 +36,27 @@ type answer struct {
 
 // share answers the callers that were merged into c, wakes them, and leaves c its own answer.
 func (c *call) share(self *call) {
-	got, m := c.answer, c.merged
+	m := c.merged
 	for i := 1; m != nil; i++ {
 		next := m.merged
-		m.answer = got.of(i)
+		m.answer = c.answer
+		m.keep(i)
 		if m != self {
 			m.wake <- nil
 		}
 		m = next
 	}
-	c.answer = got.of(0)
+	c.keep(0)
 }
 
-// of is the answer for the i-th caller of the entry: permits go to the first ones, each with one less remaining than the one before.
-func (a answer) of(i int) answer {
+// keep leaves of an entry's answer what is the i-th caller's: permits go to the first ones, each with one less remaining than the one before.
+func (a *answer) keep(i int) {
 	if i < a.granted {
 		a.standing.Remaining += a.granted - 1 - i
 		a.granted = 1
 	} else {
 		a.granted = 0
 	}
-	return a
 }
 
 // flight is a batch of calls: gathering, then under way.

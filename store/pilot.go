@@ -88,21 +88,26 @@ func (p *pilot) roundTrip(f *flight) error {
 	if len(chunks) == 0 {
 		return nil
 	}
-	unknown, err := p.exchange(f.lane, chunks)
-	if err == nil && len(unknown) > 0 {
-		_, err = p.exchange(f.lane, unknown)
+	open, err := p.exchange(f.lane, chunks)
+	if err == nil && open > 0 {
+		_, err = p.exchange(f.lane, chunks)
 	}
+	p.clock(f, start, err == nil)
+	return err
+}
+
+// clock enters how long a round trip has taken.
+func (p *pilot) clock(f *flight, start time.Time, answered bool) {
 	f.lane.used = time.Now()
-	if err == nil {
-		took, usual := int64(f.lane.used.Sub(start)), p.usual.Load()
-		p.usual.Store(min(took, usual+(took-usual)/8))
+	took := f.lane.used.Sub(start)
+	if usual := p.usual.Load(); answered {
+		p.usual.Store(min(int64(took), usual+(int64(took)-usual)/8))
 	}
 	duration := p.metrics.verify
 	if len(f.verifies) == 0 {
 		duration = p.metrics.lookup
 	}
-	duration.Observe(f.lane.used.Sub(start).Seconds())
-	return err
+	duration.Observe(took.Seconds())
 }
 
 // renew opens a connection in place of the flight's.
@@ -118,63 +123,73 @@ func (p *pilot) renew(f *flight) error {
 	return nil
 }
 
-// exchange sends chunks and reads their answers. It returns those whose script Redis does not know, to be sent once more with its text: nothing of them was run.
-func (p *pilot) exchange(l *lane, chunks []chunk) (unknown []chunk, err error) {
-	if err := l.send(p.compose(l, chunks)); err != nil {
-		p.fail(chunks, err)
-		return nil, err
+// exchange sends the chunks that are open and reads their answers. It returns how many stay open, as Redis does not know their script: nothing of them was run, and the next exchange sends it along.
+func (p *pilot) exchange(l *lane, chunks []chunk) (open int, err error) {
+	p.compose(l, chunks)
+	if err = l.send(answerBy(chunks)); err == nil {
+		_, err = l.in.Peek(1) // waits here, where the stack is not as deep as in receive
 	}
 	for i := range chunks {
-		again, err := p.receive(l, &chunks[i])
-		if err != nil {
-			p.fail(unknown, err)
-			p.fail(chunks[i:], err)
-			return nil, err
+		if err == nil && !chunks[i].done {
+			err = p.receive(l, &chunks[i])
 		}
-		if again {
-			chunks[i].full = true
-			unknown = append(unknown, chunks[i])
+		if !chunks[i].done {
+			open++
 		}
 	}
-	return unknown, nil
+	if err != nil {
+		p.fail(chunks, err)
+	}
+	return open, err
 }
 
-// compose writes out what chunks ask, and returns by when that must be answered.
-func (p *pilot) compose(l *lane, chunks []chunk) time.Time {
+// compose writes out what open chunks ask.
+func (p *pilot) compose(l *lane, chunks []chunk) {
 	l.out = l.out[:0]
-	deadline := chunks[0].calls[0].until
 	for i := range chunks {
-		for _, c := range chunks[i].calls {
-			deadline = earlier(deadline, c.until)
+		if !chunks[i].done {
+			l.out = p.appendCall(l.out, &chunks[i])
 		}
-		l.out = p.appendCall(l.out, &chunks[i])
+	}
+}
+
+// answerBy returns by when open chunks must be answered: by the earliest deadline of their calls.
+func answerBy(chunks []chunk) (deadline time.Time) {
+	for i := range chunks {
+		if chunks[i].done {
+			continue
+		}
+		for _, c := range chunks[i].calls {
+			if deadline.IsZero() || c.until.Before(deadline) {
+				deadline = c.until
+			}
+		}
 	}
 	return deadline
 }
 
-// receive reads a chunk's answers. It returns true if Redis does not know the script.
-func (p *pilot) receive(l *lane, c *chunk) (bool, error) {
+// receive reads a chunk's answers.
+func (p *pilot) receive(l *lane, c *chunk) error {
 	if c.calls[0].asking {
 		if _, err := l.reply(); err != nil { // "OK" to ASKING
-			return false, err
+			return err
 		}
 	}
 	reply, err := l.reply()
-	if err != nil {
-		refusal, ok := errors.AsType[errReply](err)
-		if ok && strings.HasPrefix(string(refusal), "NOSCRIPT") && !c.full {
-			return true, nil
-		}
-		if ok {
-			p.refused(c, refusal)
-			err = nil
-		}
-		return false, err
+	refusal, refused := errors.AsType[errReply](err)
+	switch {
+	case refused && !c.full && strings.HasPrefix(string(refusal), "NOSCRIPT"):
+		c.full = true
+		return nil
+	case refused:
+		p.refused(c, refusal)
+	case err != nil:
+		return err
+	case !p.enter(c, reply):
+		return errMisdelivered
 	}
-	if !p.enter(c, reply) {
-		return false, errMisdelivered
-	}
-	return false, nil
+	c.done = true
+	return nil
 }
 
 // enter checks a reply and enters its answers; false if it is not the reply to this chunk.
@@ -202,10 +217,13 @@ func (p *pilot) refused(c *chunk, refusal errReply) {
 	}
 }
 
-// fail ends all calls of these chunks without an answer.
+// fail ends all calls of open chunks without an answer.
 func (p *pilot) fail(chunks []chunk, err error) {
-	for _, c := range chunks {
-		for _, call := range c.calls {
+	for i := range chunks {
+		if chunks[i].done {
+			continue
+		}
+		for _, call := range chunks[i].calls {
 			p.end(call, err)
 		}
 	}

@@ -11,69 +11,72 @@ import (
 // calls are used again: a check makes no garbage.
 var calls = sync.Pool{New: func() any { return &call{wake: make(chan *lane, 1)} }}
 
-// check is a check on its way through Verify. Whoever makes its decision fills it in.
+// check is a check on its way through Verify.
 type check struct {
 	digest          Digest
 	start, deadline time.Time
-	decision        Decision
+	changes         int64 // hints.changes when it was asked for
 }
 
 // Verify decides one check: one round trip if this process knows the key's place, two if not. See [Verifier].
-func (r *Redis) Verify(digest Digest, deadline time.Time) Decision {
-	k := check{digest: digest, start: time.Now(), deadline: deadline}
+//
+// From here down to where it waits for Redis, what each function keeps on the stack is kept small (go tool objdump tells): the goroutine of a connection keeps for good what its deepest check needed, and all
+// of it, with what fasthttp takes, fits in 4 kB. So the decision is filled in where the caller wants it, structs are not copied, and what is rare stands in functions of its own.
+func (r *Redis) Verify(digest Digest, deadline time.Time) (decision Decision) {
+	var k check // not a literal, which would be made elsewhere and copied
+	k.digest, k.start, k.deadline = digest, time.Now(), deadline
 	h := r.hints.get(digest)
-	if h == nil || !r.repeat(&k, h) && !r.decide(&k, h) {
-		r.find(&k, h)
+	if h == nil || !r.repeat(&k, h, &decision) && !r.decide(&k, h, &decision) {
+		r.find(&k, h, &decision)
 	}
-	return k.decision
+	return decision
 }
 
 // repeat gives the answer that refused the key a moment ago, if it still holds.
-func (r *Redis) repeat(k *check, h *hint) bool {
+func (r *Redis) repeat(k *check, h *hint, d *Decision) bool {
 	refusal := h.refused.Load()
 	if refusal == nil || !refusal.holds(k.start, r.hints.changes.Load()) {
 		return false
 	}
-	k.decision = Decision{Verdict: Limited, Workspace: h.place.workspace, KeyID: h.place.id, Standing: refusal.standing}
-	k.decision.Standing.Wait -= k.start.Sub(refusal.at)
+	d.Verdict, d.Workspace, d.KeyID, d.Standing = Limited, h.place.workspace, h.place.id, refusal.standing
+	d.Standing.Wait -= k.start.Sub(refusal.at)
 	r.tally.count(&h.metered, Limited)
 	return true
 }
 
 // find decides a check of a key whose place is not known, or is not where the hint says.
-func (r *Redis) find(k *check, h *hint) {
-	found := r.look(k)
-	if h != nil && k.decision.Verdict == Unknown {
+func (r *Redis) find(k *check, h *hint, d *Decision) {
+	found := r.look(k, d)
+	if h != nil && d.Verdict == Unknown {
 		r.hints.drop(k.digest)
 	}
 	if found == (place{}) || (h != nil && found == h.place) {
 		return
 	}
-	r.decide(k, r.hints.put(k.digest, found, slotOf(found.workspace)))
+	r.decide(k, r.hints.put(k.digest, found, slotOf(found.workspace)), d)
 }
 
 // look finds the place of a digest. Without one, the decision stands.
-func (r *Redis) look(k *check) place {
-	c := newCall(k.digest, k.deadline)
+func (r *Redis) look(k *check, d *Decision) place {
+	c := newCall(k)
 	defer calls.Put(c)
 	c.slot = r.names.bucketOf(k.digest).slot
 	r.checks.ask(c)
-	k.decision = Decision{Verdict: Unknown}
+	*d = Decision{Verdict: Unknown}
 	switch c.verdict {
 	case 'F':
 		return c.found
 	case 'U':
 	default:
-		k.decision = r.undecided("lookup", c)
+		r.undecided(d, "lookup", c)
 	}
 	return place{}
 }
 
 // decide asks for one permit of the key at the hint's place and words the answer. It returns false if there is no such key.
-func (r *Redis) decide(k *check, h *hint) bool {
-	changes, d := r.hints.changes.Load(), &k.decision
-	c := newCall(k.digest, k.deadline)
-	defer calls.Put(c)
+func (r *Redis) decide(k *check, h *hint, d *Decision) bool {
+	k.changes = r.hints.changes.Load()
+	c := newCall(k)
 	c.place, c.slot, c.shared = h.place, h.slot, r.shared || h.shared.Load()
 	r.checks.ask(c)
 	if c.verdict == 'N' { // nothing was taken
@@ -81,16 +84,22 @@ func (r *Redis) decide(k *check, h *hint) bool {
 		c.shared = true
 		r.checks.ask(c)
 	}
-	*d = Decision{Workspace: h.place.workspace, KeyID: h.place.id}
+	found := r.word(k, h, c, d)
+	calls.Put(c)
+	return found
+}
+
+// word makes a decision of an answer. It returns false if there is no such key.
+func (r *Redis) word(k *check, h *hint, c *call, d *Decision) bool {
 	switch c.verdict {
 	case 'A':
 		d.Verdict, d.Standing = Allowed, c.standing
 		if c.granted == 0 {
 			d.Verdict = Limited
-			h.refuse(&c.standing, changes, k.start)
+			h.refuse(&c.standing, k.changes, k.start)
 		}
 	case 'U':
-		*d = Decision{Verdict: Unknown}
+		d.Verdict = Unknown
 		return false
 	case 'D':
 		d.Verdict = Disabled
@@ -99,63 +108,66 @@ func (r *Redis) decide(k *check, h *hint) bool {
 	case 'S':
 		d.Verdict = Suspended
 	default:
-		*d = r.undecided("verify", c)
+		r.undecided(d, "verify", c)
 		return true
 	}
+	d.Workspace, d.KeyID = h.place.workspace, h.place.id
 	r.tally.count(&h.metered, d.Verdict)
 	return true
 }
 
 // undecided words an answer that proves nothing.
-func (r *Redis) undecided(operation string, c *call) Decision {
-	err := c.err
+func (r *Redis) undecided(d *Decision, operation string, c *call) {
+	d.Verdict, d.Err = Unavailable, c.err
 	switch c.verdict {
 	case 0: // counted where it failed
+		return
 	case 'R': // told by the script
 	case 'L':
-		err = errLost
+		d.Err = errLost
 	default:
-		err = fmt.Errorf("key %s of workspace %s: %w", c.place.id, c.place.workspace, errBroken)
+		d.Err = fmt.Errorf("key %s of workspace %s: %w", c.place.id, c.place.workspace, errBroken)
 	}
-	if c.verdict != 0 {
-		r.metrics.errors.WithLabelValues(operation, errorKind(err)).Inc()
-	}
-	return Decision{Verdict: Unavailable, Err: err}
+	r.metrics.errors.WithLabelValues(operation, errorKind(d.Err)).Inc()
 }
 
 // newCall returns a call that asks for nothing yet. Whoever has it puts it back.
-func newCall(digest Digest, deadline time.Time) *call {
+func newCall(k *check) *call {
 	c := calls.Get().(*call)
-	c.digest, c.deadline, c.place, c.asking, c.shared = digest, deadline, place{}, false, false
+	c.digest, c.deadline, c.place, c.asking, c.shared = k.digest, k.deadline, place{}, false, false
 	return c
 }
 
-// ask sends one check on its way and follows refusals that prove that nothing was run, until the deadline. The answer is in c.
+// ask sends one check on its way. The answer is in c.
 func (r *router) ask(c *call) {
-	g, err := r.of(c.slot)
-	if err != nil {
-		c.answer = answer{err: err}
+	c.asking = false
+	c.answer = answer{}
+	var g *gatherer
+	if g, c.err = r.of(c.slot); g == nil {
 		return
 	}
-	c.asking = false
-	var said error
-	for {
-		c.answer = answer{}
-		g.do(c)
-		if said != nil && errors.Is(c.err, errNoLane) {
-			c.err = said // no time was left to follow it up
-		}
-		if c.redirect != "" || c.err != nil {
-			r.moved.Store(true)
-		}
+	g.do(c)
+	if c.redirect != "" || c.err != nil {
+		r.pursue(c, g)
+	}
+}
+
+// pursue follows refusals that prove that nothing was run, until the deadline.
+func (r *router) pursue(c *call, g *gatherer) {
+	for c.redirect != "" || c.err != nil {
+		r.moved.Store(true)
 		if c.redirect == "" || time.Until(c.deadline) < followPause {
 			return
 		}
-		refusal := c.redirect
-		said = c.err
+		refusal, said := c.redirect, c.err
 		if g, c.asking = r.follow(refusal, g, c.slot); g == nil {
 			c.answer = answer{err: errors.New("no node of the Redis Cluster serves this part: " + refusal)}
 			return
+		}
+		c.answer = answer{}
+		g.do(c)
+		if errors.Is(c.err, errNoLane) {
+			c.err = said // no time was left to follow it up
 		}
 	}
 }

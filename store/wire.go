@@ -54,7 +54,7 @@ func (p *pilot) appendVerify(dst []byte, c *chunk) []byte {
 			dst = p.appendName(dst, call.place, ":w", false)
 		}
 	}
-	dst = appendBulk(dst, string(c.nonce[:]))
+	dst = appendBulk(dst, c.nonce[:])
 	dst = appendBulk(dst, p.storeID)
 	dst = appendBulk(dst, p.key)
 	dst = appendBulk(dst, shared)
@@ -84,10 +84,10 @@ func (p *pilot) appendLookup(dst []byte, c *chunk) []byte {
 	for _, call := range c.calls {
 		dst = appendBulk(dst, p.names.bucketOf(call.digest).name)
 	}
-	dst = appendBulk(dst, string(c.nonce[:]))
+	dst = appendBulk(dst, c.nonce[:])
 	dst = appendBulk(dst, p.storeID)
 	for _, call := range c.calls {
-		dst = appendBulk(dst, string(call.digest[:]))
+		dst = appendBulk(dst, call.digest[:])
 	}
 	return dst
 }
@@ -110,11 +110,11 @@ func (p *pilot) appendName(dst []byte, at place, what string, withID bool) []byt
 
 // appendLength appends the line that begins a RESP array ('*') or bulk string ('$').
 func appendLength(dst []byte, kind byte, n int) []byte {
-	dst = strconv.AppendInt(append(dst, kind), int64(n), 10)
+	dst = strconv.AppendUint(append(dst, kind), uint64(n), 10)
 	return append(dst, "\r\n"...)
 }
 
-func appendBulk(dst []byte, s string) []byte {
+func appendBulk[T string | []byte](dst []byte, s T) []byte {
 	dst = append(appendLength(dst, '$', len(s)), s...)
 	return append(dst, "\r\n"...)
 }
@@ -139,7 +139,8 @@ func enterVerdicts(calls []*call, reply []byte) bool {
 	r := fields{rest: reply}
 	now := r.stamp()
 	for _, c := range calls {
-		a := answer{verdict: r.flag()}
+		a := &c.answer
+		*a = answer{verdict: r.flag()}
 		scope := r.flag()
 		a.granted = int(binary.BigEndian.Uint16(r.next(2)))
 		window := limiter.Window{Permits: int(r.number(7)), Length: time.Duration(r.number(10)) * time.Millisecond}
@@ -153,9 +154,8 @@ func enterVerdicts(calls []*call, reply []byte) bool {
 			a.refuse(scope)
 		case scope != '-':
 			left := int(remaining[0])<<16 | int(remaining[1])<<8 | int(remaining[2])
-			a.standing = standingOf(scope, window, left, oldest, now)
+			a.standing.enter(scope, window, left, oldest, now)
 		}
-		c.answer = a
 	}
 	return true
 }
@@ -174,14 +174,14 @@ func (a *answer) refuse(reason byte) {
 	}
 }
 
-func standingOf(scope byte, window limiter.Window, remaining int, oldest, now limiter.Stamp) Standing {
-	s := Standing{Scope: ScopeKey, Window: window, Remaining: remaining}
+// enter fills in a standing from an answer.
+func (s *Standing) enter(scope byte, window limiter.Window, remaining int, oldest, now limiter.Stamp) {
+	s.Scope, s.Window, s.Remaining = ScopeKey, window, remaining
 	if scope == 'W' {
 		s.Scope = ScopeWorkspace
 	}
-	reset := oldest.Time().Add(window.Length)
-	s.Reset, s.Wait = reset, reset.Sub(now.Time())
-	return s
+	s.Reset = oldest.Time().Add(window.Length)
+	s.Wait = s.Reset.Sub(now.Time())
 }
 
 // enterLookups enters the answers of lookup.lua, as enterVerdicts does.
