@@ -1,14 +1,15 @@
 -- The exact sliding window of memory.go in Redis, as functions for a script that is put together with this text in front (limiter.Script).
 --
 -- A quota's admissions are stamps of 8 bytes: microseconds since 1970, big-endian, oldest first. They serve all windows of its limit. The newest, 1 to 64 ("the tail"), stand at the end of its owner,
--- the string that has what else a decision needs, so that the usual check reads all of it with one MGET and admits with one APPEND. Older ones have moved to a list, 32 to an element.
+-- the string that has what else a decision needs, so that the usual check reads all of it with one MGET and admits with one APPEND. When there are more, the oldest, 1 to 32 ("the head"), stand before
+-- the tail, so that the usual check sees those that end, too; the others are in a list, 32 to an element. Without a list, head and tail are one.
 -- The owner has a header of 18 bytes, of big-endian numbers:
 --
---        where the tail begins 2 | how many stamps of the list count 4 | widest 4 | the oldest stamp that counts 8
+--        where the head begins 2 | stamps of the head 1 | elements of the list 3 | widest 4 | the oldest stamp 8
 --
---        Those that count no more are the first of the list's first element. widest is the longest window, in ms, of the limit under which the newest stamp was admitted: what is older than the newest
+--        widest is the longest window, in ms, of the limit under which the newest stamp was admitted: what is older than the newest
 --        by that does not count, in whatever longer window it is asked for later; 0 if all that stands there counts.
--- The list lives for as long as its newest stamp counts; the tail goes when its owner is written anew.
+-- Stamps that count no more stay until the owner is written anew. The list lives for as long as its newest stamp counts.
 --
 -- now_us, now                  the one time of this call, in microseconds and as a stamp; the script sets them before anything else
 -- limit_of(encoded)            the parsed form of a limit as limiter.Limit.Encode writes it; raises an error if it is malformed
@@ -55,31 +56,25 @@ local function after(bytes, from, low, high, cut)
 	return low
 end
 
--- look is the usual look at a quota of one window: at the tail, and at no more than two elements of the list. It returns the permits left, the oldest live admission, how many more an APPEND may enter, and how many
--- stamps are dead; nil if that is not enough, as when the limit was lowered, the clock stepped back or many have died.
-local function look(value, at, list, limit)
+-- look is the usual look at a quota of one window, without its list. It returns the permits left, the oldest live admission, how many more an APPEND may enter, and how many
+-- stamps are dead; nil if that is not enough, as when the limit was lowered, the clock stepped back or all of the head has died.
+local function look(value, at, limit)
 	if limit[2] then return end
 	local w, size = limit[1], #value
-	local base, listed, widest, oldest = unpack_fields('>HI4I4I8', value, at)
+	local base, head, elements, widest, oldest = unpack_fields('>HBI3I4I8', value, at)
 	local held = (size - base + 1) / 8
-	if held < 0 or held > 64 or held % 1 > 0 or base < at + 18 then return end
+	local room = 64 + head - held
+	if held < head or room < 0 or held % 1 > 0 or base < at + 18 then return end
 	local newest = held > 0 and unpack_fields('>I8', value, size - 7) or 0
-	if newest <= w.cut then return w.permits, now_us, 0, listed + held end
+	if newest <= w.cut then return w.permits, now_us, 0, held + 32 * elements end
 	if newest > now_us or 1000 * widest ~= w.length then return end
-	local left, dead, room = w.permits - listed - held, 0, 64 - held
-	if oldest <= w.cut then -- the first alive stands in the list's first elements, or without a list in the tail
-		local bytes, from, low, high = value, base, 0, held
-		if listed > 0 then bytes, from, low, high = redis.call('LINDEX', list, '0'), 1, -listed % 32, 32 end
-		local alive = bytes and after(bytes, from, low, high, w.cut) or high
-		dead = alive - low
-		if dead > 31 or alive == high then room = 0 end
-		if alive == high then
-			bytes, from, alive = value, base, 0
-			if listed > dead then bytes, from = redis.call('LINDEX', list, '1'), 1 end
-		end
-		oldest = bytes and unpack_fields('>I8', bytes, from + 8 * alive) or 0
-		if oldest <= w.cut then return end
-		left = left + dead
+	local left, dead = w.permits - held - 32 * elements, 0
+	if oldest <= w.cut then
+		if elements == 0 then head = held end
+		dead = after(value, base, 0, head, w.cut)
+		if dead == head then return end
+		if dead > 31 then room = 0 end
+		left, oldest = left + dead, unpack_fields('>I8', value, base + 8 * dead)
 	end
 	if left < 0 then return end
 	return left, oldest, room, dead
@@ -89,71 +84,87 @@ end
 local function unusual(now_us, now, after)
 	local call, sub, format, floor, pack, unpack_fields = redis.call, string.sub, string.format, math.floor, struct.pack, struct.unpack
 
-	-- open returns a quota's admissions as they stand, the ledger: base, listed, widest and first of the header, the tail, length of all, newest, and from, the first that may count.
+	-- open returns a quota's admissions as they stand, the ledger: base, widest and first of the header, head and tail, how many stamps the list has, length of all, newest, and from, the first that may count.
 	local function open(owner, value, at, list, limit)
-		local base, listed, widest, first = unpack_fields('>HI4I4I8', value, at)
-		local tail = sub(value, base)
-		if base < at + 18 or base > #value + 1 or #tail % 8 ~= 0 then error('damaged admissions') end
-		return {owner = owner, value = value, at = at, list = list, limit = limit, base = base, listed = listed, widest = widest, first = first, tail = tail,
-			length = listed + #tail / 8, newest = #tail > 0 and unpack_fields('>I8', value, #value - 7) or 0, from = 0, read = {}}
+		local base, head, elements, widest, first = unpack_fields('>HBI3I4I8', value, at)
+		if elements == 0 then head = 0 end
+		local split = base + 8 * head
+		if base < at + 18 or split > #value + 1 or (#value + 1 - base) % 8 ~= 0 then error('damaged admissions') end
+		return {owner = owner, value = value, at = at, list = list, limit = limit, base = base, widest = widest, first = first, head = sub(value, base, split - 1), tail = sub(value, split),
+			listed = 32 * elements, length = 32 * elements + (#value + 1 - base) / 8, newest = base <= #value and unpack_fields('>I8', value, #value - 7) or 0, from = 0, read = {}}
 	end
 
-	-- store writes a ledger. What is too much for the tail moves to the list, which then lives for as long as the newest stamp counts.
+	-- store writes a ledger. What is too much for the tail becomes the head, or moves to the list, which then lives for as long as the newest stamp counts.
 	local function store(l)
 		if #l.tail > 8 * 64 then
-			local moved, elements, length = floor((#l.tail / 8 - 1) / 32), {}, nil
-			if l.listed == 0 then call('DEL', l.list) end
-			for i = 1, moved do
+			local moved, elements, length, first = floor((#l.tail / 8 - 1) / 32), {}, nil, 1
+			if l.listed == 0 then
+				call('DEL', l.list)
+				if l.head == '' then l.head, first = sub(l.tail, 1, 256), 2 end
+			end
+			for i = first, moved do
 				elements[#elements + 1] = sub(l.tail, 256 * i - 255, 256 * i)
 				if #elements == 1000 or i == moved then
 					length, elements = call('RPUSH', l.list, unpack(elements)), {}
 				end
 			end
-			call('PEXPIRE', l.list, format('%d', (l.newest - now_us + l.limit.widest) / 1000 + 1000))
-			l.listed = l.listed + 32 * moved
-			if 32 * length < l.listed then -- it was gone
-				l.listed, l.first = 32 * length, unpack_fields('>I8', l.tail)
+			if length then
+				call('PEXPIRE', l.list, format('%d', (l.newest - now_us + l.limit.widest) / 1000 + 1000))
+				l.listed = math.min(l.listed + 32 * (moved - first + 1), 32 * length) -- less if it was gone
 			end
 			l.tail = sub(l.tail, 256 * moved + 1)
 		end
-		call('SET', l.owner, sub(l.value, 1, l.at - 1) .. pack('>HI4I4I8', l.base, l.listed, l.widest, l.first) .. sub(l.value, l.at + 18, l.base - 1) .. l.tail)
+		local header = pack('>HBI3I4I8', l.base, #l.head / 8, l.listed / 32, l.widest, l.first)
+		call('SET', l.owner, sub(l.value, 1, l.at - 1) .. header .. sub(l.value, l.at + 18, l.base - 1) .. l.head .. l.tail)
 	end
 
-	-- admit enters n admissions in a ledger of which those from index dead on count, the first of them being first. Dead ones stay where they are until they fill an element of the
-	-- list, or as much of the tail.
+	-- bury removes the first stamps, so many of them.
+	local function bury(l, dead)
+		local head = #l.head / 8
+		if dead >= head + l.listed then
+			if l.listed > 0 then call('DEL', l.list) end
+			l.head, l.tail, l.listed = '', sub(l.tail, 1 + 8 * (dead - head - l.listed)), 0
+		elseif dead < head then
+			l.head = sub(l.head, 1 + 8 * dead)
+		else -- what is left of the first element of which not all are dead is the head
+			local elements = floor((dead - head) / 32)
+			if elements > 0 then call('LTRIM', l.list, elements, '-1') end
+			local bytes = call('LPOP', l.list)
+			l.head = bytes and sub(bytes, 1 + 8 * ((dead - head) % 32)) or ''
+			l.listed = bytes and l.listed - 32 * (elements + 1) or 0
+		end
+	end
+
+	-- admit enters n admissions in a ledger of which those from index dead on count, the first of them being first.
 	local function admit(l, n, dead, first)
 		local ahead = l.newest > now_us -- the clock stepped back: never older than the predecessor
-		local mark, elements = ahead and l.newest or now_us, floor((-l.listed % 32 + dead) / 32)
+		local mark = ahead and l.newest or now_us
 		local stamps = string.rep(pack('>I8', mark), n)
-		if not ahead and 1000 * l.widest == l.limit.widest and l.from == 0 and dead < l.length and elements == 0 and #l.tail / 8 + n <= 64 then
+		local few = dead < 32 and dead < l.length and (l.listed == 0 or dead < #l.head / 8)
+		if few and not ahead and 1000 * l.widest == l.limit.widest and l.from == 0 and #l.tail / 8 + n <= 64 then
 			call('APPEND', l.owner, stamps)
 		else
-			if dead < l.listed then
-				if elements > 0 then call('LTRIM', l.list, elements, '-1') end
-				l.listed = l.listed - dead
-			else
-				if l.listed > 0 then call('DEL', l.list) end
-				l.tail, l.listed = sub(l.tail, 1 + 8 * (dead - l.listed)), 0
-			end
+			bury(l, dead)
 			l.tail, l.first, l.newest, l.widest = l.tail .. stamps, first, mark, ahead and 0 or l.limit.widest / 1000
 			store(l)
 		end
 	end
 
-	-- stamp returns the i-th stamp that counts, from 0. Of a list that is gone each is 0.
+	-- stamp returns the i-th stamp, from 0. Of a list that is gone each is 0.
 	local function stamp(l, i)
-		if i == 0 then return l.first end
-		local bytes, at = l.tail, i - l.listed
-		if at < 0 then
-			local element = floor((-l.listed % 32 + i) / 32)
-			bytes, at = l.read[element], (-l.listed % 32 + i) % 32
+		local bytes, head = l.head, #l.head / 8
+		if i >= head + l.listed then
+			bytes, i = l.tail, i - head - l.listed
+		elseif i >= head then
+			local element = floor((i - head) / 32)
+			bytes, i = l.read[element], (i - head) % 32
 			if not bytes then
 				bytes = call('LINDEX', l.list, element) or ''
 				l.read[element] = bytes
 			end
 			if bytes == '' then return 0 end
 		end
-		return (unpack_fields('>I8', bytes, 8 * at + 1))
+		return (unpack_fields('>I8', bytes, 8 * i + 1))
 	end
 
 	-- bisect returns the index of the first stamp younger than cut, where that of index dead is not and that of index alive is.
@@ -172,18 +183,18 @@ local function unusual(now_us, now, after)
 	-- forget_future turns stamps ahead of now into now: the clock was put back by more than the widest window, and nobody shall wait until it has caught up.
 	-- It rewrites at most as many stamps as a window has permits. It is the one thing that a refusal may write.
 	local function forget_future(l)
-		local before = ''
+		local before = l.head
 		if l.listed > 0 then
-			before = sub(table.concat(call('LRANGE', l.list, '0', '-1')), 1 + 8 * (-l.listed % 32))
+			before = before .. table.concat(call('LRANGE', l.list, '0', '-1'))
 			call('DEL', l.list)
 		end
 		local all = sub(before .. l.tail, 1 + 8 * l.from)
 		local count = #all / 8
 		local ahead = after(all, 1, 0, count, now_us)
-		l.tail = sub(all, 1, 8 * ahead) .. string.rep(now, count - ahead)
+		l.head, l.tail = '', sub(all, 1, 8 * ahead) .. string.rep(now, count - ahead)
 		l.listed, l.widest, l.newest, l.first = 0, 0, now_us, unpack_fields('>I8', l.tail)
 		store(l)
-		l.from, l.read, l.length = 0, {}, l.listed + #l.tail / 8
+		l.from, l.read, l.length = 0, {}, (#l.head + #l.tail) / 8 + l.listed
 	end
 
 	-- settle finds the first stamp that may count.
@@ -238,12 +249,12 @@ local rare -- what unusual has made
 
 local function take(n, owner, value, at, list, limit, quota2)
 	local left1, oldest1, room1, dead1, left2, oldest2, room2, dead2
-	if owner then left1, oldest1, room1, dead1 = look(value, at, list, limit) end
+	if owner then left1, oldest1, room1, dead1 = look(value, at, limit) end
 	if left1 and not quota2 and n == 1 and left1 > 0 and room1 > 0 then -- the usual case, which the rest would decide alike
 		call('APPEND', owner, now)
 		return 1, 1, limit[1], left1 - 1, oldest1
 	end
-	if quota2 then left2, oldest2, room2, dead2 = look(quota2.value, quota2.at, quota2.list, quota2.limit) end
+	if quota2 then left2, oldest2, room2, dead2 = look(quota2.value, quota2.at, quota2.limit) end
 	local enough = (left1 or not owner) and (left2 or not quota2)
 	if left1 and left1 < n then n = left1 end
 	if left2 and left2 < n then n = left2 end

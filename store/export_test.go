@@ -80,8 +80,9 @@ func (a *Alone) Verify(digest Digest, deadline time.Time) Decision {
 
 // Admissions returns how many admissions a key's record speaks of.
 func Admissions(record []byte) int64 {
-	tail := len(record) - len(withoutAdmissions(record, recordQuota))
-	return int64(binary.BigEndian.Uint32(record[recordQuota+2:])) + int64(tail/stampLength)
+	held := len(record) - len(withoutAdmissions(record, recordQuota))
+	elements := binary.BigEndian.Uint32(record[recordQuota+2:]) & 0xffffff // behind the head's count
+	return int64(32*elements) + int64(held/stampLength)
 }
 
 // lastPort is the last that FreeAddr has looked at. Its ports are below the range from which the kernel chooses those of connections, so that none of them takes one meanwhile.

@@ -19,7 +19,7 @@ import (
 // all keys of the workspace were deleted at once; a record of an older epoch is dead. The windows of the limit are those of limiter.Limit.Encode, the first byte apart from the others.
 // The quota's header and the admissions are window.lua's: a new record has none, and who replaces one keeps them (update.lua, settings.lua).
 const (
-	layout        = '2'
+	layout        = '3'
 	storeIDLength = 16
 	never         = "999999999999999"       // as an expiry
 	quotaLength   = 18                      // of the quota's header, which begins with where the admissions do, from 1, in 2 bytes

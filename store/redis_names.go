@@ -18,7 +18,7 @@ import (
 //	PREFIX:{W}:keys           sorted set of its keys: "created at/id"
 //	PREFIX:{W}:dead           the same, of keys that were deleted all at once
 //	PREFIX:{W}:k:ID           record of a key
-//	PREFIX:{W}:w:ID           list of a key's admissions, but for the newest, which its record has
+//	PREFIX:{W}:w:ID           list of a key's admissions, but for the oldest and the newest, which its record has
 //	PREFIX:{W}:w              the same of the workspace's admissions
 //	PREFIX:{W}:u:DAY:ID       how often a key was used on a day, by the hour (usage.go)
 type names struct {

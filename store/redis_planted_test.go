@@ -43,7 +43,7 @@ func TestRedisPlantedData(t *testing.T) {
 		{"a list", func(name string) error { client.Del(ctx, name); return client.RPush(ctx, name, "x").Err() }, store.Unavailable},
 		{"empty", func(name string) error { return client.Set(ctx, name, "", 0).Err() }, store.Unavailable},
 		{"cut off", func(name string) error { return client.Set(ctx, name, client.Get(ctx, name).Val()[:60], 0).Err() }, store.Unavailable},
-		{"newer layout", replace(0, 1, "3"), store.Unavailable},
+		{"newer layout", replace(0, 1, "4"), store.Unavailable},
 		{"another key's digest", replace(1, 33, strings.Repeat("x", 32)), store.Unknown},
 		{"expiry that is no number", replace(42, 57, "nan            "), store.Unavailable},
 		{"negative expiry", replace(42, 57, "-00000000000001"), store.Unavailable},

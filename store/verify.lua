@@ -57,7 +57,7 @@ local i = 1 -- the check that is being decided
 -- decide decides all checks from the i-th on. It is given what it shall know of those before, too: quotas of workspaces by the name of their settings, and names of records seen.
 local function decide(n, values, answers, shares, decided)
 	local keys, argv, find, pack, unpack_fields = KEYS, ARGV, string.find, struct.pack, struct.unpack
-	local usual_settings = '2' .. argv[2] .. '000000000-' -- first epoch, not suspended, no limit of its own
+	local usual_settings = '3' .. argv[2] .. '000000000-' -- first epoch, not suspended, no limit of its own
 	local default_limit, default_shared, permits = limit_of(argv[3]), argv[4] ~= '' and limit_of(argv[4]), argv[5]
 	local plain = usual_settings -- settings last found to begin so
 	for this = i, n do
