@@ -10,7 +10,6 @@ import (
 	"path/filepath"
 	"regexp"
 	"strconv"
-	"strings"
 	"testing"
 	"time"
 
@@ -38,7 +37,7 @@ func TestInstructions(t *testing.T) {
 	fmt.Printf("%-44s %8s %8s %8s\n", "instructions per decision, entries a call:", "1", "16", "64")
 	for _, c := range []struct{ name, limit, workspace string }{
 		{"key window, nothing expired", "default", "default"},
-		{"key window, saturated", "200/1s", "default"},
+		{"key window, one permit ends with each", "1000/10s", "default"},
 		{"over quota", "1/31d", "default"},
 		{"no limit", "off", "default"},
 		{"unknown", "", ""},
@@ -103,15 +102,16 @@ func (r counted) measure(t *testing.T, dir string, pid, entries int, limit, work
 	f.lane = lane
 	pace := time.Duration(0)
 	warm := 20
-	if strings.HasPrefix(limit, "200/1s") { // a call every 5 ms: each admits one and one expires
-		pace, warm = 5*time.Millisecond, 250
+	if limit == "1000/10s" { // a call every tenth of a second: from the hundredth on each admits one and one ends, and there is a list
+		pace, warm = 100*time.Millisecond, 120
 	}
 	fly := func(rounds int) {
 		for range rounds {
+			start := time.Now()
 			if err := r.checks.single.pilot.roundTrip(f); err != nil {
 				t.Fatal(err)
 			}
-			time.Sleep(pace)
+			time.Sleep(pace - time.Since(start))
 		}
 	}
 	fly(warm)

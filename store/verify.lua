@@ -56,7 +56,7 @@ local i = 1 -- the check that is being decided
 
 -- decide decides all checks from the i-th on. It is given what it shall know of those before, too: quotas of workspaces by the name of their settings, and names of records seen.
 local function decide(n, values, answers, shares, decided)
-	local keys, argv, find, pack, unpack_fields = KEYS, ARGV, string.find, struct.pack, struct.unpack
+	local keys, argv, find, sub, pack, unpack_fields = KEYS, ARGV, string.find, string.sub, struct.pack, struct.unpack
 	local usual_settings = '3' .. argv[2] .. '000000000-' -- first epoch, not suspended, no limit of its own
 	local default_limit, default_shared, permits = limit_of(argv[3]), argv[4] ~= '' and limit_of(argv[4]), argv[5]
 	local plain = usual_settings -- settings last found to begin so
@@ -68,7 +68,7 @@ local function decide(n, values, answers, shares, decided)
 		local limit, shared = default_limit, default_shared
 		-- Three comparisons tell the usual key, which has first epoch, no flag, no expiry and no limit of its own either.
 		if settings and settings ~= plain and find(settings, usual_settings, 1, true) == 1 then plain = settings end
-		if not (record and settings == plain and find(record, proof, 1, true) == 1 and find(record, '000000000999999999999999-', 34, true) == 34) then
+		if not (record and settings == plain and find(record, proof, 1, true) == 1 and sub(record, 34, 58) == '000000000999999999999999-') then
 			verdict, own, shared_own = examine(name, record, settings, proof, usual_settings, now_us)
 			if own then limit = limit_of(own) end
 			if shared_own then shared = limit_of(shared_own) end
