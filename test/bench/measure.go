@@ -34,6 +34,7 @@ type load struct {
 
 // drive runs wrk with one thread. An answer of the wrong kind is an error: a number for something else is worse than none.
 func drive(g *gate, l load, d time.Duration) (sample, error) {
+	d += time.Duration(l.connections/2000) * time.Second // for a slow machine to open them
 	service, redis, idle, start := g.cpu(), cpuOf(g.redis), idleTime(), time.Now()
 	args := []string{"-t1", "-c" + strconv.Itoa(l.connections), "-d" + strconv.Itoa(int(d.Seconds())) + "s", "--timeout", "5s", "-s", l.script, g.url + l.path}
 	if l.ordered {
