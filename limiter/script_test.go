@@ -15,7 +15,7 @@ import (
 	"tpgate/limiter/limitertest"
 )
 
-// takeScript runs window.lua with the time as an argument: KEYS owners, and as many lists; ARGV time, permits, encoded limits. An owner is nothing but "owner", its header, "of", and the tail.
+// takeScript runs window.lua with the time as an argument: KEYS owners, and as many lists; ARGV time, permits, encoded limits. An owner is nothing but "owner", its header, "of", and the admissions.
 var takeScript = redis.NewScript(limiter.Script(`
 now_us = tonumber(ARGV[1])
 now = struct.pack('>I8', now_us)
@@ -23,7 +23,7 @@ local first, second
 for i = 1, #KEYS / 2 do
 	local value, limit = call('GET', KEYS[i]), limit_of(ARGV[2 + i])
 	if not value then
-		value = 'owner' .. struct.pack('>HI4I4I8', 26, 0, 0, 0) .. 'of'
+		value = 'owner' .. struct.pack('>HBI3I4I8', 26, 0, 0, 0, 0) .. 'of'
 		call('SET', KEYS[i], value)
 	end
 	local quota = limit[1] and {owner = KEYS[i], value = value, at = 6, list = KEYS[#KEYS / 2 + i], limit = limit}
