@@ -8,6 +8,7 @@ import (
 	_ "embed"
 	"encoding/hex"
 	"errors"
+	"slices"
 	"strings"
 	"sync/atomic"
 	"time"
@@ -89,8 +90,8 @@ func (p *pilot) roundTrip(f *flight) error {
 		return nil
 	}
 	open, err := p.exchange(f.lane, chunks)
-	if err == nil && open > 0 {
-		_, err = p.exchange(f.lane, chunks)
+	if err == nil && len(open) > 0 {
+		_, err = p.exchange(f.lane, open)
 	}
 	p.clock(f, start, err == nil)
 	return err
@@ -100,7 +101,8 @@ func (p *pilot) roundTrip(f *flight) error {
 func (p *pilot) clock(f *flight, start time.Time, answered bool) {
 	f.lane.used = time.Now()
 	took := f.lane.used.Sub(start)
-	if usual := p.usual.Load(); answered {
+	if answered {
+		usual := p.usual.Load()
 		p.usual.Store(min(int64(took), usual+(int64(took)-usual)/8))
 	}
 	duration := p.metrics.verify
@@ -123,46 +125,36 @@ func (p *pilot) renew(f *flight) error {
 	return nil
 }
 
-// exchange sends the chunks that are open and reads their answers. It returns how many stay open, as Redis does not know their script: nothing of them was run, and the next exchange sends it along.
-func (p *pilot) exchange(l *lane, chunks []chunk) (open int, err error) {
+// exchange sends chunks and reads their answers. It returns those that stay open, as Redis does not know their script: nothing of them was run, and the next exchange sends it along.
+func (p *pilot) exchange(l *lane, chunks []chunk) (open []chunk, err error) {
 	p.compose(l, chunks)
 	if err = l.send(answerBy(chunks)); err == nil {
 		_, err = l.in.Peek(1) // waits here, where the stack is not as deep as in receive
 	}
-	for i := range chunks {
-		if err == nil && !chunks[i].done {
-			err = p.receive(l, &chunks[i])
-		}
-		if !chunks[i].done {
-			open++
-		}
+	for i := 0; err == nil && i < len(chunks); i++ {
+		err = p.receive(l, &chunks[i])
 	}
+	open = slices.DeleteFunc(chunks, func(c chunk) bool { return c.done })
 	if err != nil {
-		p.fail(chunks, err)
+		p.fail(open, err)
 	}
 	return open, err
 }
 
-// compose writes out what open chunks ask.
+// compose writes out what chunks ask.
 func (p *pilot) compose(l *lane, chunks []chunk) {
 	l.out = l.out[:0]
 	for i := range chunks {
-		if !chunks[i].done {
-			l.out = p.appendCall(l.out, &chunks[i])
-		}
+		l.out = p.appendCall(l.out, &chunks[i])
 	}
 }
 
-// answerBy returns by when open chunks must be answered: by the earliest deadline of their calls.
-func answerBy(chunks []chunk) (deadline time.Time) {
+// answerBy returns by when chunks must be answered: by the earliest deadline of their calls.
+func answerBy(chunks []chunk) time.Time {
+	deadline := chunks[0].calls[0].until
 	for i := range chunks {
-		if chunks[i].done {
-			continue
-		}
 		for _, c := range chunks[i].calls {
-			if deadline.IsZero() || c.until.Before(deadline) {
-				deadline = c.until
-			}
+			deadline = earlier(deadline, c.until)
 		}
 	}
 	return deadline
@@ -217,12 +209,9 @@ func (p *pilot) refused(c *chunk, refusal errReply) {
 	}
 }
 
-// fail ends all calls of open chunks without an answer.
+// fail ends all calls of these chunks without an answer.
 func (p *pilot) fail(chunks []chunk, err error) {
 	for i := range chunks {
-		if chunks[i].done {
-			continue
-		}
 		for _, call := range chunks[i].calls {
 			p.end(call, err)
 		}
