@@ -14,7 +14,20 @@ func main() {
 	if len(os.Args) > 1 && os.Args[1] == "serve" {
 		relaxTimers()
 	}
-	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGINT, syscall.SIGTERM)
-	context.AfterFunc(ctx, stop) // a second signal ends the process at once
+	ctx := untilSignalled()
 	os.Exit(run(ctx, os.Args, os.Environ(), os.Stdout, os.Stderr))
+}
+
+// untilSignalled returns a context that the first SIGINT or SIGTERM ends. The second ends the process at once, with exit code 1: what was draining is cut off.
+func untilSignalled() context.Context {
+	ctx, cancel := context.WithCancel(context.Background())
+	signals := make(chan os.Signal, 2) // both find room, however close they follow each other
+	signal.Notify(signals, syscall.SIGINT, syscall.SIGTERM)
+	go func() {
+		<-signals
+		cancel()
+		<-signals
+		os.Exit(1)
+	}()
+	return ctx
 }
