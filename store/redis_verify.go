@@ -166,8 +166,8 @@ func (r *router) pursue(c *call, g *gatherer) {
 		}
 		c.answer = answer{}
 		g.do(c)
-		if errors.Is(c.err, errNoLane) {
-			c.err = said // no time was left to follow it up
+		if errors.Is(c.err, errNoLane) || isTimeout(c.err) { // no time was left to follow it up
+			c.err = fmt.Errorf("%w; then %w", said, c.err)
 		}
 	}
 }
