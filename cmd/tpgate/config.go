@@ -96,7 +96,7 @@ func (c *serveConfig) define(f *flags) {
 	f.string(&c.adminOrigin, "admin-origin", "", "where browsers and clients reach the management API beyond loopback, such as https://keys.example.com")
 
 	f.group("Service")
-	f.duration(&c.drain, "drain", 5*time.Second, "after SIGTERM: not ready, still serving, for this long")
+	f.duration(&c.drain, "drain", 5*time.Second, "after SIGTERM: not ready, still serving, for this long; a second one ends it at once")
 	f.string(&c.logFormat, "log-format", "", "text or json (default text on a terminal, else json)")
 	f.string(&c.logLevel, "log-level", "info", "debug, info, warn or error")
 	f.bool(&c.check, "check", "validate the configuration and the store, print every fault, and exit")
