@@ -23,12 +23,9 @@ import (
 // openHere opens a store on a redis-server of its own, with its insides in reach.
 func openHere(t *testing.T, keyLimit, workspaceLimit string) *Redis {
 	t.Helper()
-	if _, err := exec.LookPath("redis-server"); err != nil {
-		t.Skip("redis-server is missing: apt-get install redis-server")
-	}
-	addr := FreeAddr(t)
+	program, addr := RedisProgram(t), FreeAddr(t)
 	_, port, _ := net.SplitHostPort(addr)
-	server := exec.Command("redis-server", "--port", port, "--bind", "127.0.0.1", "--save", "", "--dir", t.TempDir())
+	server := exec.Command(program, "--port", port, "--bind", "127.0.0.1", "--save", "", "--dir", t.TempDir())
 	if err := server.Start(); err != nil {
 		t.Fatal(err)
 	}

@@ -2,7 +2,6 @@ package store_test
 
 import (
 	"fmt"
-	"os/exec"
 	"syscall"
 	"testing"
 	"time"
@@ -14,7 +13,7 @@ import (
 
 // TestRedisStandsStill stops Redis under checks, without a word to anybody, and lets it go on.
 func TestRedisStandsStill(t *testing.T) {
-	program, addr := redisProgram(t), store.FreeAddr(t)
+	program, addr := store.RedisProgram(t), store.FreeAddr(t)
 	process := startRedis(t, program, addr, "--dir", t.TempDir())
 	s := openRedis(t, redisConfig(addr))
 	keys := []store.Key{newKey(t, s, "w0", "1000000/1h"), newKey(t, s, "w1", "off"), newKey(t, s, "w2", "10/200ms")}
@@ -37,7 +36,7 @@ func TestRedisStandsStill(t *testing.T) {
 
 // TestRedisDies kills Redis under checks and starts it anew with what it had on disk.
 func TestRedisDies(t *testing.T) {
-	program, addr, dir := redisProgram(t), store.FreeAddr(t), t.TempDir()
+	program, addr, dir := store.RedisProgram(t), store.FreeAddr(t), t.TempDir()
 	args := []string{"--dir", dir, "--appendonly", "yes", "--appendfsync", "always"}
 	process := startRedis(t, program, addr, args...)
 	s := openRedis(t, redisConfig(addr))
@@ -75,16 +74,6 @@ func TestRedisGoneWhileIdle(t *testing.T) {
 	}
 	l.heal()
 	recovers(t, s, key, 3*time.Second)
-}
-
-// redisProgram is the path of redis-server; without one, the test is skipped.
-func redisProgram(t *testing.T) string {
-	t.Helper()
-	program, err := exec.LookPath("redis-server")
-	if err != nil {
-		t.Skip("redis-server is missing: apt-get install redis-server")
-	}
-	return program
 }
 
 // chargedIn returns how often a key, whose window has lost nothing, was charged.

@@ -22,15 +22,8 @@ import (
 // redisServer starts a redis-server on a free loopback port and returns its address; it ends with the test.
 func redisServer(t testing.TB, args ...string) string {
 	t.Helper()
-	program, err := exec.LookPath("redis-server")
-	if err != nil {
-		if os.Getenv("CI") == "true" {
-			t.Fatal("redis-server is missing: apt-get install redis-server")
-		}
-		t.Skip("redis-server is missing: apt-get install redis-server")
-	}
 	addr := store.FreeAddr(t)
-	startRedis(t, program, addr, append([]string{"--dir", t.TempDir()}, args...)...)
+	startRedis(t, store.RedisProgram(t), addr, append([]string{"--dir", t.TempDir()}, args...)...)
 	return addr
 }
 
