@@ -26,14 +26,15 @@ local limits = {}
 local function limit_of(encoded)
 	local limit = limits[encoded]
 	if limit then return limit end
-	local count = tonumber(encoded:sub(1, 1))
-	if not count or count > 3 or #encoded ~= 1 + 17 * count or encoded:find('%D') then error('malformed limit') end
-	limit = {widest = 0, widest_at = 0}
+	local sub = string.sub
+	local count = sub(encoded, 1, 1) + 0 -- arithmetic reads digits in half the time of tonumber
+	if count > 3 or #encoded ~= 1 + 17 * count or string.find(encoded, '%D') then error('malformed limit') end
+	limit = {nil, widest = 0, widest_at = 0} -- with room for a window
 	for i = 1, count do
-		local text = encoded:sub(17 * i - 15, 17 * i + 1) -- seven digits of permits, ten of milliseconds
-		local length = text:sub(8) * 1000
+		local text = sub(encoded, 17 * i - 15, 17 * i + 1) -- seven digits of permits, ten of milliseconds
+		local length = sub(text, 8) * 1000
 		if length < 1000 then error('malformed limit') end
-		limit[i] = {text = text, permits = tonumber(text:sub(1, 7)), length = length, cut = now_us - length}
+		limit[i] = {text = text, permits = sub(text, 1, 7) + 0, length = length, cut = now_us - length}
 		if length > limit.widest then
 			limit.widest, limit.widest_at = length, i
 		end
