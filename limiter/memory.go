@@ -25,16 +25,10 @@ type Admissions struct {
 
 func (a *Admissions) kept() []Stamp { return a.stamps[a.first:] }
 
-// Idle reports whether nothing was admitted within the longest window of limit before now, so that the list may be forgotten.
-func (a *Admissions) Idle(now Stamp, limit Limit) bool {
-	kept := a.kept()
-	return len(kept) == 0 || kept[len(kept)-1] <= now.plus(-longest(limit))
-}
-
 // Quota is one list of admissions with the limit that rules it.
 type Quota struct {
 	Admissions *Admissions
-	Limit      Limit
+	Limit      *Limit
 }
 
 // Grant is the answer to [Take].
@@ -96,14 +90,14 @@ func (a *Admissions) live(now Stamp, w Window) (int, Stamp) {
 }
 
 // add enters n admissions at now, and forgets those that are dead even in the longest window.
-func (a *Admissions) add(now Stamp, n int, limit Limit) {
+func (a *Admissions) add(now Stamp, n int, limit *Limit) {
 	if limit.count == 0 {
 		return
 	}
 	stamp := now
 	if kept := a.kept(); len(kept) > 0 {
 		stamp = max(now, kept[len(kept)-1])
-		a.first += firstAfter(kept, now.plus(-longest(limit)))
+		a.first += firstAfter(kept, now.plus(-limit.Longest()))
 	}
 	a.makeRoom(n)
 	for range n {
@@ -125,9 +119,9 @@ func (a *Admissions) makeRoom(n int) {
 }
 
 // forgetFuture turns stamps that lie ahead into now, if the newest lies more than the longest window ahead: the clock was put back, and nobody shall wait until it has caught up.
-func (a *Admissions) forgetFuture(now Stamp, limit Limit) {
+func (a *Admissions) forgetFuture(now Stamp, limit *Limit) {
 	kept := a.kept()
-	if len(kept) == 0 || limit.count == 0 || kept[len(kept)-1] <= now.plus(longest(limit)) {
+	if len(kept) == 0 || limit.count == 0 || kept[len(kept)-1] <= now.plus(limit.Longest()) {
 		return
 	}
 	for i := range kept {
@@ -138,12 +132,4 @@ func (a *Admissions) forgetFuture(now Stamp, limit Limit) {
 // firstAfter returns the index of the first stamp after cut.
 func firstAfter(stamps []Stamp, cut Stamp) int {
 	return sort.Search(len(stamps), func(i int) bool { return stamps[i] > cut })
-}
-
-func longest(limit Limit) time.Duration {
-	var d time.Duration
-	for _, w := range limit.Windows() {
-		d = max(d, w.Length)
-	}
-	return d
 }

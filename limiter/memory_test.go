@@ -21,7 +21,7 @@ func (m memory) Take(now limiter.Stamp, n int, key string, limits ...limiter.Lim
 		if m[list] == nil {
 			m[list] = &limiter.Admissions{}
 		}
-		quotas[i] = limiter.Quota{Admissions: m[list], Limit: limit}
+		quotas[i] = limiter.Quota{Admissions: m[list], Limit: &limit}
 	}
 	return limiter.Take(now, n, quotas...)
 }
@@ -44,7 +44,7 @@ type plain map[string][]limiter.Stamp
 func (p plain) Take(now limiter.Stamp, n int, key string, limits ...limiter.Limit) limiter.Grant {
 	grant := limiter.Grant{Granted: n, Quota: -1}
 	for i, limit := range limits {
-		p.forgetFuture(now, name(key, i), longest(limit))
+		p.forgetFuture(now, name(key, i), limiter.Stamp(limit.Longest().Microseconds()))
 		for _, w := range limit.Windows() {
 			grant.Granted = min(grant.Granted, w.Permits-len(p.live(now, name(key, i), w)))
 		}
@@ -63,7 +63,7 @@ func (p plain) Take(now limiter.Stamp, n int, key string, limits ...limiter.Limi
 	}
 	for i, limit := range limits {
 		if grant.Granted > 0 && len(limit.Windows()) > 0 {
-			p.add(now, grant.Granted, name(key, i), longest(limit))
+			p.add(now, grant.Granted, name(key, i), limiter.Stamp(limit.Longest().Microseconds()))
 		}
 	}
 	return grant
@@ -98,14 +98,6 @@ func (p plain) forgetFuture(now limiter.Stamp, name string, longest limiter.Stam
 	}
 }
 
-func longest(limit limiter.Limit) limiter.Stamp {
-	var d limiter.Stamp
-	for _, w := range limit.Windows() {
-		d = max(d, limiter.Stamp(w.Length.Microseconds()))
-	}
-	return d
-}
-
 func name(key string, position int) string { return key + " " + strconv.Itoa(position) }
 
 func TestTakeKeepsItsMemory(t *testing.T) {
@@ -117,29 +109,10 @@ func TestTakeKeepsItsMemory(t *testing.T) {
 	now := limiter.StampOf(time.Now())
 	took := testing.AllocsPerRun(10_000, func() {
 		now += 1_000_000 // one a second: always 60 alive
-		limiter.Take(now, 1, limiter.Quota{Admissions: &list, Limit: limit})
+		limiter.Take(now, 1, limiter.Quota{Admissions: &list, Limit: &limit})
 	})
 	if took != 0 {
 		t.Errorf("a steady stream of admissions allocates %v times for each", took)
-	}
-}
-
-func TestIdle(t *testing.T) {
-	limit, err := limiter.Parse("2/10ms,5/1s")
-	if err != nil {
-		t.Fatal(err)
-	}
-	var list limiter.Admissions
-	now := limiter.StampOf(time.Now())
-	if !list.Idle(now, limit) {
-		t.Error("an empty list is not idle")
-	}
-	limiter.Take(now, 1, limiter.Quota{Admissions: &list, Limit: limit})
-	if list.Idle(now+999_999, limit) {
-		t.Error("a list is idle while its longest window counts an admission")
-	}
-	if !list.Idle(now+1_000_000, limit) {
-		t.Error("a list is not idle when its longest window counts nothing")
 	}
 }
 
@@ -153,6 +126,6 @@ func BenchmarkTake(b *testing.B) {
 	b.ReportAllocs()
 	for b.Loop() {
 		now += 1000
-		limiter.Take(now, 1, limiter.Quota{Admissions: &key, Limit: limit}, limiter.Quota{Admissions: &workspace, Limit: limiter.Off})
+		limiter.Take(now, 1, limiter.Quota{Admissions: &key, Limit: &limit}, limiter.Quota{Admissions: &workspace, Limit: &limiter.Off})
 	}
 }

@@ -41,7 +41,7 @@ var Off = Limit{text: "off"}
 func (l Limit) IsSet() bool { return l.text != "" }
 
 // Or returns l if it is set and otherwise fallback.
-func (l Limit) Or(fallback Limit) Limit {
+func (l *Limit) Or(fallback *Limit) *Limit {
 	if l.IsSet() {
 		return l
 	}
@@ -50,6 +50,15 @@ func (l Limit) Or(fallback Limit) Limit {
 
 // Windows returns the windows in the order in which they were written; none for a limit that is off or not set.
 func (l *Limit) Windows() []Window { return l.windows[:l.count] }
+
+// Longest returns the length of the longest window, 0 without one.
+func (l *Limit) Longest() time.Duration {
+	longest := time.Duration(0)
+	for _, w := range l.Windows() {
+		longest = max(longest, w.Length)
+	}
+	return longest
+}
 
 // String returns the limit as it was written, "off" for [Off], "" when not set.
 func (l Limit) String() string { return l.text }

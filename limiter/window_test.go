@@ -26,7 +26,8 @@ func TestOr(t *testing.T) {
 		{"0/1s", "off", "0/1s"},
 		{"", "off", "off"},
 	} {
-		if got := parse(t, c.limit).Or(parse(t, c.fallback)); got != parse(t, c.want) {
+		limit, fallback := parse(t, c.limit), parse(t, c.fallback)
+		if got := *limit.Or(&fallback); got != parse(t, c.want) {
 			t.Errorf("%q or %q is %q, want %q", c.limit, c.fallback, got, c.want)
 		}
 	}

@@ -142,7 +142,7 @@ func (r *Redis) walk(t *testing.T, over *lane, keys []*walked, random *rand.Rand
 	}
 	for _, c := range heads {
 		k := of[c]
-		want := limiter.Take(now, c.permits, limiter.Quota{Admissions: &k.admissions, Limit: r.defaults.KeyLimit}, limiter.Quota{Admissions: k.workspace, Limit: r.defaults.WorkspaceLimit})
+		want := limiter.Take(now, c.permits, limiter.Quota{Admissions: &k.admissions, Limit: &r.defaults.KeyLimit}, limiter.Quota{Admissions: k.workspace, Limit: &r.defaults.WorkspaceLimit})
 		scope := []Scope{ScopeNone, ScopeKey, ScopeWorkspace}[want.Quota+1]
 		got := c.standing
 		if c.verdict != 'A' || c.granted != want.Granted || got.Scope != scope || got.Remaining != want.Remaining || got.Window != want.Window || !got.Reset.Equal(want.Reset.Time()) {

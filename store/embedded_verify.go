@@ -44,8 +44,8 @@ func (e *Embedded) take(k *embeddedKey, now time.Time, decision *Decision) {
 	w := k.workspace
 	stamp := e.stampOf(now)
 	grant := limiter.Take(stamp, 1,
-		limiter.Quota{Admissions: &k.admissions, Limit: k.Limit.Or(e.defaults.KeyLimit)},
-		limiter.Quota{Admissions: &w.admissions, Limit: w.settings.Limit.Or(e.defaults.WorkspaceLimit)})
+		limiter.Quota{Admissions: &k.admissions, Limit: k.Limit.Or(&e.defaults.KeyLimit)},
+		limiter.Quota{Admissions: &w.admissions, Limit: w.settings.Limit.Or(&e.defaults.WorkspaceLimit)})
 	decision.Verdict = Limited
 	if grant.Granted == 1 {
 		decision.Verdict = Allowed

@@ -70,13 +70,7 @@ func (r *Redis) setIndex(ctx context.Context, digest Digest, believed, next stri
 }
 
 // keepFor is how long, in milliseconds, a list of admissions must be kept after a limit was set: its newest may lie a widest window ahead, if the clock was put back.
-func keepFor(limit limiter.Limit) int64 {
-	widest := time.Duration(0)
-	for _, w := range limit.Windows() {
-		widest = max(widest, w.Length)
-	}
-	return 2*widest.Milliseconds() + 15000
-}
+func keepFor(limit *limiter.Limit) int64 { return 2*limit.Longest().Milliseconds() + 15000 }
 
 // changed ends an operation that may have changed what checks come to.
 func (r *Redis) changed(operation string, start time.Time) {

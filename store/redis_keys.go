@@ -170,7 +170,7 @@ func (r *Redis) UpdateKey(ctx context.Context, workspace, id string, change func
 			}
 		}
 		done, err := updateScript.Run(ctx, r.control, []string{r.names.record(p), r.names.settings(workspace), r.names.window(p)},
-			fmt.Sprintf("%012d", before.Version), appendRecord(nil, &after, epoch), keepFor(after.Limit.Or(r.defaults.KeyLimit))).Int()
+			fmt.Sprintf("%012d", before.Version), appendRecord(nil, &after, epoch), keepFor(after.Limit.Or(&r.defaults.KeyLimit))).Int()
 		switch {
 		case err != nil:
 			return Key{}, r.failed("update", err)

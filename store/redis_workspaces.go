@@ -78,7 +78,7 @@ func (r *Redis) UpdateWorkspace(ctx context.Context, id string, change func(*Wor
 			return Workspace{}, r.failed("update_workspace", err)
 		}
 		done, err := settingsScript.Run(ctx, r.control, []string{r.names.settings(id), r.names.of(id, "w")},
-			r.id, fmt.Sprintf("%012d", before.Version), appendSettings(nil, r.id, &after), keepFor(after.Limit.Or(r.defaults.WorkspaceLimit))).Int()
+			r.id, fmt.Sprintf("%012d", before.Version), appendSettings(nil, r.id, &after), keepFor(after.Limit.Or(&r.defaults.WorkspaceLimit))).Int()
 		switch {
 		case err != nil:
 			return Workspace{}, r.failed("update_workspace", err)

@@ -7,7 +7,6 @@ import (
 	"io"
 	"net"
 	"net/http"
-	"os"
 	"strings"
 	"testing"
 	"time"
@@ -230,7 +229,7 @@ func TestUploads(t *testing.T) {
 		s.expect(t, reader, badInput{status: 200, ends: true})
 		_ = conn.Close()
 	}
-	if used := s.memory(t); used > 60<<20 {
+	if used := s.gate.program.memory(t, "VmRSS"); used > 60<<20 {
 		t.Errorf("tpgate uses %d MB after 100 MB of uploads", used>>20)
 	}
 }
@@ -254,19 +253,6 @@ func TestUploadsOfClients(t *testing.T) {
 			}
 		}
 	}
-}
-
-// memory returns the resident bytes of the instance.
-func (s *site) memory(t *testing.T) int {
-	t.Helper()
-	status, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", s.gate.program.cmd.Process.Pid))
-	if err != nil {
-		t.Skip("no /proc here: ", err)
-	}
-	used := 0
-	_, after, _ := strings.Cut(string(status), "VmRSS:")
-	_, _ = fmt.Sscanf(after, "%d kB", &used)
-	return used << 10
 }
 
 // TestBrokenConnections ends connections in the two ways that are not polite.
