@@ -44,7 +44,7 @@ type plain map[string][]limiter.Stamp
 func (p plain) Take(now limiter.Stamp, n int, key string, limits ...limiter.Limit) limiter.Grant {
 	grant := limiter.Grant{Granted: n, Quota: -1}
 	for i, limit := range limits {
-		p.forgetFuture(now, name(key, i), limiter.Stamp(limit.Longest().Microseconds()))
+		p.forgetFuture(now, name(key, i), longest(limit))
 		for _, w := range limit.Windows() {
 			grant.Granted = min(grant.Granted, w.Permits-len(p.live(now, name(key, i), w)))
 		}
@@ -63,7 +63,7 @@ func (p plain) Take(now limiter.Stamp, n int, key string, limits ...limiter.Limi
 	}
 	for i, limit := range limits {
 		if grant.Granted > 0 && len(limit.Windows()) > 0 {
-			p.add(now, grant.Granted, name(key, i), limiter.Stamp(limit.Longest().Microseconds()))
+			p.add(now, grant.Granted, name(key, i), longest(limit))
 		}
 	}
 	return grant
@@ -96,6 +96,15 @@ func (p plain) forgetFuture(now limiter.Stamp, name string, longest limiter.Stam
 	for i, s := range p[name] {
 		p[name][i] = min(s, now)
 	}
+}
+
+// longest is not the limit's own, since [plain] is what the package is held to.
+func longest(limit limiter.Limit) limiter.Stamp {
+	var d limiter.Stamp
+	for _, w := range limit.Windows() {
+		d = max(d, limiter.Stamp(w.Length.Microseconds()))
+	}
+	return d
 }
 
 func name(key string, position int) string { return key + " " + strconv.Itoa(position) }
