@@ -3,7 +3,6 @@ package limiter_test
 import (
 	"fmt"
 	"math/rand/v2"
-	"os"
 	"os/exec"
 	"path/filepath"
 	"testing"
@@ -67,16 +66,9 @@ func (s script) Take(now limiter.Stamp, n int, key string, limits ...limiter.Lim
 
 func startRedis(t testing.TB) *redis.Client {
 	t.Helper()
-	program, err := exec.LookPath("redis-server")
-	if err != nil {
-		if os.Getenv("CI") == "true" {
-			t.Fatal("redis-server is missing: apt-get install redis-server")
-		}
-		t.Skip("redis-server is missing: apt-get install redis-server")
-	}
 	dir := t.TempDir()
 	socket := filepath.Join(dir, "redis.sock")
-	server := exec.Command(program, "--port", "0", "--unixsocket", socket, "--save", "", "--dir", dir)
+	server := exec.Command(limitertest.RedisProgram(t), "--port", "0", "--unixsocket", socket, "--save", "", "--dir", dir)
 	if err := server.Start(); err != nil {
 		t.Fatal(err)
 	}

@@ -18,12 +18,13 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 
 	"tpgate/limiter"
+	"tpgate/limiter/limitertest"
 )
 
 // openHere opens a store on a redis-server of its own, with its insides in reach.
 func openHere(t *testing.T, keyLimit, workspaceLimit string) *Redis {
 	t.Helper()
-	program, addr := RedisProgram(t), FreeAddr(t)
+	program, addr := limitertest.RedisProgram(t), FreeAddr(t)
 	_, port, _ := net.SplitHostPort(addr)
 	server := exec.Command(program, "--port", port, "--bind", "127.0.0.1", "--save", "", "--dir", t.TempDir())
 	if err := server.Start(); err != nil {

@@ -8,12 +8,13 @@ import (
 
 	"github.com/redis/go-redis/v9"
 
+	"tpgate/limiter/limitertest"
 	"tpgate/store"
 )
 
 // TestRedisStandsStill stops Redis under checks, without a word to anybody, and lets it go on.
 func TestRedisStandsStill(t *testing.T) {
-	program, addr := store.RedisProgram(t), store.FreeAddr(t)
+	program, addr := limitertest.RedisProgram(t), store.FreeAddr(t)
 	process := startRedis(t, program, addr, "--dir", t.TempDir())
 	s := openRedis(t, redisConfig(addr))
 	keys := []store.Key{newKey(t, s, "w0", "1000000/1h"), newKey(t, s, "w1", "off"), newKey(t, s, "w2", "10/200ms")}
@@ -36,7 +37,7 @@ func TestRedisStandsStill(t *testing.T) {
 
 // TestRedisDies kills Redis under checks and starts it anew with what it had on disk.
 func TestRedisDies(t *testing.T) {
-	program, addr, dir := store.RedisProgram(t), store.FreeAddr(t), t.TempDir()
+	program, addr, dir := limitertest.RedisProgram(t), store.FreeAddr(t), t.TempDir()
 	args := []string{"--dir", dir, "--appendonly", "yes", "--appendfsync", "always"}
 	process := startRedis(t, program, addr, args...)
 	s := openRedis(t, redisConfig(addr))

@@ -15,6 +15,7 @@ import (
 	"github.com/redis/go-redis/v9"
 
 	"tpgate/limiter"
+	"tpgate/limiter/limitertest"
 	"tpgate/store"
 	"tpgate/store/storetest"
 )
@@ -23,7 +24,7 @@ import (
 func redisServer(t testing.TB, args ...string) string {
 	t.Helper()
 	addr := store.FreeAddr(t)
-	startRedis(t, store.RedisProgram(t), addr, append([]string{"--dir", t.TempDir()}, args...)...)
+	startRedis(t, limitertest.RedisProgram(t), addr, append([]string{"--dir", t.TempDir()}, args...)...)
 	return addr
 }
 

@@ -1,5 +1,5 @@
 // Package limitertest holds every implementation of the exact sliding window to the same sentences: a table of cases ([Run]), random walks against brute force ([Walk]), and random
-// walks of two implementations side by side ([Compare]).
+// walks of two implementations side by side ([Compare]). It also says where Redis is, which one of them needs ([RedisProgram]).
 package limitertest
 
 import (
