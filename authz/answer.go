@@ -59,7 +59,6 @@ func (w *writer) grant(response *fasthttp.Response, d *store.Decision) bool {
 	h.SetCanonical(w.workspaceHeader, append(value[:0], d.Workspace...))
 	h.SetCanonical(headerKeyID, append(value[:0], d.KeyID...))
 	response.SetStatusCode(fasthttp.StatusOK)
-	h.SetContentLength(0) // fasthttp does so too, but not in answer to HEAD
 	return true
 }
 
@@ -95,27 +94,31 @@ func (w *writer) deny(response *fasthttp.Response, v verdict, standing *store.St
 
 // standing writes the rate-limit headers of both generations: X-RateLimit-* and draft-ietf-httpapi-ratelimit-headers. None when no limit applies.
 func (w *writer) standing(h *fasthttp.ResponseHeader, s *store.Standing) {
-	var policy, state [64]byte
+	name := `"key"`
 	switch s.Scope {
 	case store.ScopeNone:
 		return
 	case store.ScopeWorkspace:
-		appendPolicy(h, append(policy[:0], `"workspace"`...), append(state[:0], `"workspace"`...), s)
-	default:
-		appendPolicy(h, append(policy[:0], `"key"`...), append(state[:0], `"key"`...), s)
+		name = `"workspace"`
 	}
-	setInt(h, headerLimit, int64(s.Window.Permits))
-	setInt(h, headerRemaining, int64(s.Remaining))
+	var forPolicy, forState [64]byte
+	policy, permits := appendCount(append(forPolicy[:0], name...), ";q=", s.Window.Permits)
+	policy = strconv.AppendInt(append(policy, ";w="...), seconds(s.Window.Length), 10)
+	state, left := appendCount(append(forState[:0], name...), ";r=", s.Remaining)
+	state = strconv.AppendInt(append(state, ";t="...), seconds(s.Wait), 10)
+	h.SetCanonical(headerRateLimitPolicy, policy)
+	h.SetCanonical(headerRateLimit, state)
+	h.SetCanonical(headerLimit, permits)
+	h.SetCanonical(headerRemaining, left)
 	setInt(h, headerReset, (s.Reset.UnixMicro()+999_999)/1_000_000)
 }
 
-func appendPolicy(h *fasthttp.ResponseHeader, policy, state []byte, s *store.Standing) {
-	policy = strconv.AppendInt(append(policy, ";q="...), int64(s.Window.Permits), 10)
-	policy = strconv.AppendInt(append(policy, ";w="...), seconds(s.Window.Length), 10)
-	h.SetCanonical(headerRateLimitPolicy, policy)
-	state = strconv.AppendInt(append(state, ";r="...), int64(s.Remaining), 10)
-	state = strconv.AppendInt(append(state, ";t="...), seconds(s.Wait), 10)
-	h.SetCanonical(headerRateLimit, state)
+// appendCount appends a parameter, and returns its digits as they stand there, too: both generations have them.
+func appendCount(dst []byte, parameter string, n int) (appended, digits []byte) {
+	dst = append(dst, parameter...)
+	start := len(dst)
+	dst = strconv.AppendInt(dst, int64(n), 10)
+	return dst, dst[start:]
 }
 
 func setInt(h *fasthttp.ResponseHeader, name []byte, n int64) {
