@@ -12,13 +12,14 @@ import (
 type machine struct {
 	CPU         string `json:"cpu"`
 	Cores       int    `json:"cores"`
+	MaxProcs    int    `json:"gomaxprocs"` // of the bench, and of tpgate and the floor, which inherit what the environment says
 	Go          string `json:"go"`
 	LoadAverage string `json:"load_average"` // at the end; the bench's own load is about 2
 	Date        string `json:"date"`
 }
 
 func describe() machine {
-	m := machine{Cores: runtime.NumCPU(), Go: runtime.Version(), LoadAverage: loadAverage(), Date: time.Now().UTC().Format(time.DateOnly)}
+	m := machine{Cores: runtime.NumCPU(), MaxProcs: runtime.GOMAXPROCS(0), Go: runtime.Version(), LoadAverage: loadAverage(), Date: time.Now().UTC().Format(time.DateOnly)}
 	text, _ := os.ReadFile("/proc/cpuinfo")
 	for line := range strings.Lines(string(text)) {
 		if name, value, ok := strings.Cut(line, ":"); ok && strings.TrimSpace(name) == "model name" {
