@@ -59,6 +59,7 @@ func (w *writer) grant(response *fasthttp.Response, d *store.Decision) bool {
 	h.SetCanonical(w.workspaceHeader, append(value[:0], d.Workspace...))
 	h.SetCanonical(headerKeyID, append(value[:0], d.KeyID...))
 	response.SetStatusCode(fasthttp.StatusOK)
+	h.SetContentLength(0) // fasthttp does so too, but not in answer to HEAD
 	return true
 }
 

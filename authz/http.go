@@ -126,8 +126,6 @@ func (s *Server) check(ctx *fasthttp.RequestCtx) {
 			outcome = unavailable
 		}
 		s.writer.deny(&ctx.Response, outcome, &decision.Standing, repeatBody)
-	} else if ctx.IsHead() {
-		ctx.Response.Header.SetContentLength(0) // fasthttp does so for every other method
 	}
 	if s.draining.Load() {
 		ctx.SetConnectionClose()
