@@ -72,7 +72,7 @@ func (b *bench) growMemory(result *growth) error {
 			return err
 		}
 	}
-	fmt.Printf("start to ready %.0f ms; bytes in Redis per key %.0f, per full window %v\n", m.Start, m.Key, m.Windows)
+	fmt.Printf("start to ready %.0f ms; bytes in Redis per key %.0f, per full window of 60, 1,000, 10,000 permits %d, %d, %d\n", m.Start, m.Key, m.Windows[60], m.Windows[1000], m.Windows[10_000])
 	return nil
 }
 
