@@ -29,6 +29,11 @@ func (m *memories) judge() []verdict {
 	}
 }
 
+// fullWindows lists the bytes of full windows, smallest first.
+func (m *memories) fullWindows() string {
+	return fmt.Sprintf("%s, %s, %s", grouped(int(m.Windows[60])), grouped(int(m.Windows[1000])), grouped(int(m.Windows[10_000])))
+}
+
 // starts is how often the start is timed.
 const starts = 9
 
@@ -72,7 +77,7 @@ func (b *bench) growMemory(result *growth) error {
 			return err
 		}
 	}
-	fmt.Printf("start to ready %.0f ms; bytes in Redis per key %.0f, per full window of 60, 1,000, 10,000 permits %d, %d, %d\n", m.Start, m.Key, m.Windows[60], m.Windows[1000], m.Windows[10_000])
+	fmt.Printf("start to ready %.0f ms; bytes in Redis per key %.0f, per full window of 60, 1,000, 10,000 permits %s\n", m.Start, m.Key, m.fullWindows())
 	return nil
 }
 
